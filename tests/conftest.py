@@ -1,0 +1,49 @@
+"""Fixtures that several rooms' tests share."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+POSTGRES = os.environ.get("GRAFT_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+REDIS = os.environ.get("GRAFT_TEST_REDIS_URL", "redis://127.0.0.1:6379")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own GRAFT_* settings must not change what the tests see."""
+    for name in [n for n in os.environ if n.startswith("GRAFT_") and not n.startswith("GRAFT_TEST_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with real weights and pictures, named by GRAFT_TEST_ASSETS."""
+    folder = os.environ.get("GRAFT_TEST_ASSETS")
+    if not folder:
+        pytest.skip("GRAFT_TEST_ASSETS is not set: it names the folder with real weights and pictures")
+    return Path(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: SQLite always, and one of its own on PostgreSQL where that answers."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'graft.db'}"
+        return
+    server = POSTGRES.replace("postgresql+psycopg://", "postgresql://")
+    try:
+        admin = psycopg.connect(server, autocommit=True, connect_timeout=2)
+    except psycopg.OperationalError:
+        pytest.skip(f"no PostgreSQL answers at {POSTGRES}")
+    name = f"graft_test_{uuid.uuid4().hex[:12]}"
+    with admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
