@@ -1,0 +1,105 @@
+"""The SQL database: SQLite (one file, local disks only) or PostgreSQL.
+
+Write inside `engine.begin()`, read inside `reading(engine)`. On SQLite a writing transaction starts with
+BEGIN IMMEDIATE: one that began as a reader and then wrote could fail with "database is locked" without a wait.
+"""
+
+import base64
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock
+from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+BUSY_SECONDS = 30  # how long SQLite waits for another process's write
+_MIGRATION_LOCK = 0x67726166  # PostgreSQL's advisory locks are numbers; this one spells "graf"
+
+
+def connect(url: str) -> Engine:
+    """An engine for an SQLAlchemy address; the folder of an SQLite file is made. Nothing is read or written yet."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    if file := make_url(url).database:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions behind our back
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading_only = connection.get_execution_options().get("graft_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for SELECTs that sees one state of the database and on SQLite waits for no writer."""
+    with engine.connect() as connection:
+        yield connection.execution_options(graft_reading=True)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to its newest revision. Several processes may call it at once: one does it, the others wait."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+    with engine.begin() as connection:  # on SQLite this alone keeps the other processes out
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """Readers then never wait for a writer. The file remembers it.
+
+    Two processes that switch at once can meet "database is locked" without a wait, so a file lock keeps them apart.
+    """
+    with FileLock(f"{engine.url.database}.lock"):
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+
+
+class _Now(ColumnElement[int]):
+    """Epoch milliseconds by the database's clock, so that machines with clocks apart agree about leases."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(_Now, "sqlite")
+def _now_on_sqlite(_element: _Now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # julianday counts days from noon, 2440587.5 of them before 1970; its double is good to 0.04 ms.
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"
+
+
+@compiles(_Now, "postgresql")
+def _now_on_postgresql(_element: _Now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # Not now(): that one stands still inside a transaction.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+now_ms: Final[ColumnElement[int]] = _Now()
+
+
+def new_id(prefix: str) -> str:
+    """`prefix_` and 16 random characters of a-z and 2-7 (80 bits)."""
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"

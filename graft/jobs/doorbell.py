@@ -1,0 +1,46 @@
+"""The doorbell: a message that says a queue has work. Losing one only costs a delay, the reaper rings again."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+RING = "graft.ring"  # the Celery task that both sides mean; it has one keyword argument, job_id, for the log
+
+
+class Doorbell(Protocol):
+    """Wakes a worker of a queue. Celery's one is in app.doorbell and worker.tasks; tests keep lists."""
+
+    def ring(self, queue: str, job_id: str) -> None:
+        """Say that `queue` has work. Never raises for a broker that is down: it logs, and the reaper rings later."""
+
+
+def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:
+    """Celery's configuration, as plain data, for whoever sends or receives. Without an address: files under `home`.
+
+    The folders for the files are made here, as neither side can do without them.
+    """
+    options: dict[str, Any] = {
+        "broker_url": broker_url or "filesystem://",
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "result_backend": None,
+        "worker_send_task_events": False,
+        "worker_enable_remote_control": False,
+    }
+    if broker_url:
+        # A sender gives a dead broker two quick tries; kombu would go on for ever.
+        once_more = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
+        return options | {"broker_transport_options": once_more | {"socket_connect_timeout": 2.0}}
+    folders = {name: home.absolute() / "broker" / name for name in ("data", "processed", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    transport = {
+        "data_folder_in": str(folders["data"]),
+        "data_folder_out": str(folders["data"]),
+        "processed_folder": str(folders["processed"]),
+        "control_folder": str(folders["control"]),
+        "store_processed": True,
+    }
+    return options | {"broker_transport_options": transport}

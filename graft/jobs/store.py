@@ -1,0 +1,255 @@
+"""The job table: every change of a job is one transaction that also appends to its event log."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, and_, case, exists, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from graft import tables
+from graft.database import new_id, now_ms, reading
+from graft.errors import Conflict
+from graft.jobs import transitions
+from graft.jobs.records import FINISHED, OWNED, QUEUE_OF, Event, Job, Kind, State
+from graft.jobs.transitions import COLUMNS, append, change, job_of
+
+_jobs = tables.jobs
+JobPage = tuple[list[Job], bool]
+EventPage = tuple[list[Event], bool]
+
+
+class Jobs:
+    """Everything that is done to jobs.
+
+    Methods that take a fence raise StaleFence once the job has another owner or is finished: the caller must then stop.
+    """
+
+    def __init__(self, engine: Engine, *, lease_seconds: float = 60.0) -> None:
+        self._engine = engine
+        self._lease_until = now_ms + round(lease_seconds * 1000)
+
+    # Anybody's side: ask for jobs and look at them.
+
+    def create(
+        self,
+        kind: Kind,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        revision: str | None = None,
+        recipe: dict[str, Any] | None = None,
+        priority: int = 0,
+        metadata: dict[str, Any] | None = None,
+    ) -> Job:
+        """Queue a job. A higher priority is claimed first. The caller rings the doorbell."""
+        statement = insert(_jobs).values(
+            id=new_id("job"),
+            kind=kind,
+            queue=QUEUE_OF[kind],
+            state="queued",
+            model=model,
+            dataset=dataset,
+            revision=revision,
+            recipe=recipe,
+            priority=priority,
+            metadata=metadata or {},
+            created_at=now_ms,
+            queued_at=now_ms,
+        )
+        with self._engine.begin() as connection:
+            job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
+            append(connection, job.id, "queued", {})
+        return job
+
+    def get(self, job_id: str) -> Job:
+        with reading(self._engine) as connection:
+            return transitions.get(connection, job_id)
+
+    def list(
+        self,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        state: State | None = None,
+        kind: Kind | None = None,
+        model: str | None = None,
+        dataset: str | None = None,
+    ) -> JobPage:
+        """A page, newest first, of those older than the job `after`; and whether there are more."""
+        wanted = {"state": state, "kind": kind, "model": model, "dataset": dataset}
+        query = select(*COLUMNS).where(*(_jobs.c[name] == value for name, value in wanted.items() if value is not None))
+        with reading(self._engine) as connection:
+            if after is not None:
+                query = query.where(tuple_(_jobs.c.created_at, _jobs.c.id) < transitions.place(connection, after))
+            query = query.order_by(_jobs.c.created_at.desc(), _jobs.c.id.desc()).limit(limit + 1)
+            rows = connection.execute(query).mappings().all()
+        return [job_of(row) for row in rows[:limit]], len(rows) > limit
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
+        """A page, oldest first, of the events with ids above `after`; and whether there are more."""
+        log = tables.job_events
+        query = select(log.c.id, log.c.type, log.c.data, log.c.at).where(log.c.job_id == job_id, log.c.id > after)
+        with reading(self._engine) as connection:
+            transitions.get(connection, job_id)
+            rows = connection.execute(query.order_by(log.c.id).limit(limit + 1)).all()
+        return [Event(*row) for row in rows[:limit]], len(rows) > limit
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel: at once when it is queued, by its supervisor when it runs. Raises Conflict when it is finished."""
+        queued = _jobs.c.state == "queued"
+        statement = (
+            update(_jobs)
+            .where(_jobs.c.id == job_id, _jobs.c.state.in_(["queued", "running"]))
+            .values(
+                state=case((queued, "cancelled"), else_="cancelling"),
+                finished_at=case((queued, now_ms), else_=None),
+            )
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(statement.returning(*COLUMNS)).mappings().one_or_none()
+            if row is not None:
+                append(connection, job_id, row["state"], {})
+                return job_of(row)
+            job = transitions.get(connection, job_id)
+        if job.state in ("succeeded", "failed"):
+            raise Conflict(f"Only a job that is not finished can be cancelled; {job_id} has {job.state}.")
+        return job
+
+    def waiting(self, queue: str, older_than_seconds: float) -> bool:
+        """Whether a job of the queue has waited longer than that for a worker."""
+        long_ago = now_ms - round(older_than_seconds * 1000)
+        query = select(exists().where(_jobs.c.queue == queue, _jobs.c.state == "queued", _jobs.c.queued_at <= long_ago))
+        with reading(self._engine) as connection:
+            return bool(connection.scalar(query))
+
+    def active_on_dataset(self, dataset: str) -> bool:
+        """Whether a job that is not finished uses the dataset."""
+        query = select(exists().where(_jobs.c.dataset == dataset, _jobs.c.state.not_in(FINISHED)))
+        with reading(self._engine) as connection:
+            return bool(connection.scalar(query))
+
+    # The worker's side: claim a job and keep it.
+
+    def claim(self, queue: str, owner: str) -> Job | None:
+        """Take the best job of the queue (priority, then age), or one whose lease has run out. None: there is none."""
+        self.requeue_expired()
+        best = (
+            select(_jobs.c.id)
+            .where(_jobs.c.queue == queue, _jobs.c.state == "queued")
+            .order_by(_jobs.c.priority.desc(), _jobs.c.created_at, _jobs.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # on SQLite, BEGIN IMMEDIATE does the same
+            .scalar_subquery()
+        )
+        statement = (
+            update(_jobs)
+            .where(_jobs.c.id == best)
+            .values(
+                state="running",
+                owner=owner,
+                fence=_jobs.c.fence + 1,
+                lease_until=self._lease_until,
+                started_at=func.coalesce(_jobs.c.started_at, now_ms),
+            )
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(statement.returning(*COLUMNS)).mappings().one_or_none()
+            if row is None:
+                return None
+            append(connection, row["id"], "running", {"owner": owner, "fence": row["fence"]})
+            return job_of(row)
+
+    def heartbeat(self, job_id: str, fence: int) -> Job:
+        """Renew the lease. The job's state says whether somebody has asked to cancel it."""
+        with self._engine.begin() as connection:
+            return change(connection, job_id, fence, lease_until=self._lease_until)
+
+    def check(self, job_id: str, fence: int) -> None:
+        """Raise StaleFence unless the claim with this fence still holds."""
+        owned = exists().where(_jobs.c.id == job_id, _jobs.c.fence == fence, _jobs.c.state.in_(OWNED))
+        with reading(self._engine) as connection:
+            if not connection.scalar(select(owned)):
+                raise transitions.stale(connection, job_id, fence)
+
+    def progress(
+        self, job_id: str, fence: int, progress: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write where the job is, and its metrics so far. No event: these come by the second."""
+        values = {"progress": dict(progress)} | ({} if metrics is None else {"metrics": dict(metrics)})
+        with self._engine.begin() as connection:
+            change(connection, job_id, fence, **values)
+
+    def event(self, job_id: str, fence: int, type: str, data: Mapping[str, Any]) -> None:
+        """Append to the job's event log."""
+        with self._engine.begin() as connection:
+            change(connection, job_id, fence)
+            append(connection, job_id, type, data)
+
+    # Publishing: reserve a version, rename its folder into place, succeed.
+
+    def reserve(self, job_id: str, fence: int, model: str) -> int:
+        """The number of the version that the job publishes; asked again, by a later claim too, the same one."""
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return transitions.reserve(connection, job_id, fence, model)
+            except IntegrityError:  # on PostgreSQL, another job took that number meanwhile
+                continue
+
+    def reserved(self, job_id: str) -> tuple[str, int] | None:
+        """The model and version that the job has reserved, published or not."""
+        versions = tables.model_versions
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                select(versions.c.model, versions.c.version).where(versions.c.job_id == job_id)
+            ).one_or_none()
+        return None if row is None else (row.model, row.version)
+
+    # How a run ends.
+
+    def succeed(
+        self,
+        job_id: str,
+        fence: int,
+        *,
+        version: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """The work is done. That holds for a job that was being cancelled, too: its version is published."""
+        values = {"version": version, "metrics": metrics, "result": result}
+        with self._engine.begin() as connection:
+            job = transitions.finish(
+                connection, job_id, fence, "succeeded", **{k: v for k, v in values.items() if v is not None}
+            )
+            if version is not None:
+                append(connection, job_id, "published", {"model": job.model, "version": version})
+            append(connection, job_id, "succeeded", {})
+
+    def fail(self, job_id: str, fence: int, *, code: str, message: str) -> None:
+        """The work cannot be done, and another run would not do better."""
+        with self._engine.begin() as connection:
+            transitions.finish(connection, job_id, fence, "failed", error_code=code, error_message=message)
+            append(connection, job_id, "failed", {"code": code, "message": message})
+
+    def release(self, job_id: str, fence: int) -> Job:
+        """The run was asked to stop and has saved its state: queued again with no failure counted, or cancelled."""
+        with self._engine.begin() as connection:
+            return transitions.leave(connection, change(connection, job_id, fence))
+
+    def lost(self, job_id: str, fence: int, *, code: str, message: str) -> Job:
+        """The run crashed: queued again with one more failure, and failed when that was one too many."""
+        with self._engine.begin() as connection:
+            return transitions.lose(connection, change(connection, job_id, fence), code, message)
+
+    def requeue_expired(self) -> Sequence[Job]:
+        """Count every run whose lease has run out as lost. Returns the jobs as they are now."""
+        expired = and_(_jobs.c.state.in_(OWNED), _jobs.c.lease_until < now_ms)
+        with reading(self._engine) as connection:
+            if not connection.scalar(select(exists().where(expired))):
+                return []
+        with self._engine.begin() as connection:
+            query = select(*COLUMNS).where(expired).order_by(_jobs.c.id).with_for_update(skip_locked=True)
+            rows = connection.execute(query).mappings().all()
+            message = "The worker was not heard of before its lease ran out."
+            return [transitions.lose(connection, job_of(row), "lease_expired", message) for row in rows]

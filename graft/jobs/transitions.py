@@ -1,0 +1,104 @@
+"""What happens to a job inside one transaction. Each function here expects an open one, for writing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from graft import tables
+from graft.database import now_ms
+from graft.errors import InvalidInput, NotFound, StaleFence
+from graft.jobs.records import MAX_FAILURES, OWNED, Job
+
+_jobs = tables.jobs
+COLUMNS = tuple(_jobs.c[name] for name in Job.__dataclass_fields__)
+
+
+def job_of(row: RowMapping) -> Job:
+    return Job(**row)
+
+
+def get(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(select(*COLUMNS).where(_jobs.c.id == job_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job_of(row)
+
+
+def place(connection: Connection, job_id: str) -> tuple[int, str]:
+    """Where the job stands in the order of creation."""
+    row = connection.execute(select(_jobs.c.created_at, _jobs.c.id).where(_jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise InvalidInput(f"`after` must be the id of a job, the last one of the page before; received {job_id!r}.")
+    return row.created_at, row.id
+
+
+def append(connection: Connection, job_id: str, type: str, data: Mapping[str, Any]) -> None:
+    """Add to the event log. The transaction must have changed the job's row before: that lock keeps ids in order."""
+    connection.execute(insert(tables.job_events).values(job_id=job_id, type=type, data=dict(data), at=now_ms))
+
+
+def change(connection: Connection, job_id: str, fence: int, **values: Any) -> Job:
+    """Change the job if the claim with this fence holds, and lock its row in any case. Raises StaleFence."""
+    statement = (
+        update(_jobs)
+        .where(_jobs.c.id == job_id, _jobs.c.fence == fence, _jobs.c.state.in_(OWNED))
+        .values(fence=fence, **values)
+        .returning(*COLUMNS)
+    )
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise stale(connection, job_id, fence)
+    return job_of(row)
+
+
+def stale(connection: Connection, job_id: str, fence: int) -> StaleFence:
+    job = get(connection, job_id)
+    return StaleFence(
+        f"Only the owner of a job may write to it; received fence {fence} for {job_id}, "
+        f"which is {job.state} under fence {job.fence}. Stop this run."
+    )
+
+
+def finish(connection: Connection, job_id: str, fence: int, state: str, **values: Any) -> Job:
+    """End the job. The caller appends the event."""
+    return change(connection, job_id, fence, state=state, finished_at=now_ms, lease_until=None, **values)
+
+
+def leave(connection: Connection, job: Job) -> Job:
+    """An owner gives the job back: queued again, or cancelled where that was asked for."""
+    if job.state == "cancelling":
+        cancelled = finish(connection, job.id, job.fence, "cancelled")
+        append(connection, job.id, "cancelled", {})
+        return cancelled
+    queued = change(connection, job.id, job.fence, state="queued", queued_at=now_ms, lease_until=None, owner=None)
+    append(connection, job.id, "queued", {})
+    return queued
+
+
+def lose(connection: Connection, job: Job, code: str, message: str) -> Job:
+    """A run was lost: one failure more, then back to the queue, unless that was one too many."""
+    failures = job.failures + 1
+    job = change(connection, job.id, job.fence, failures=failures)
+    append(connection, job.id, "lost", {"failures": failures, "code": code, "message": message})
+    if job.state == "cancelling" or failures < MAX_FAILURES:
+        return leave(connection, job)
+    reason = f"A job is given up after {MAX_FAILURES} lost runs. The last one: {message}"
+    job = finish(connection, job.id, job.fence, "failed", error_code=code, error_message=reason)
+    append(connection, job.id, "failed", {"code": code, "message": reason})
+    return job
+
+
+def reserve(connection: Connection, job_id: str, fence: int, model: str) -> int:
+    """The job's version of the model: the one it reserved before, or the next number that was never given."""
+    change(connection, job_id, fence)
+    versions = tables.model_versions
+    again = update(versions).where(versions.c.job_id == job_id).values(fence=fence).returning(versions.c.version)
+    mine: int | None = connection.scalar(again)
+    if mine is not None:
+        return mine
+    last: int | None = connection.scalar(select(func.max(versions.c.version)).where(versions.c.model == model))
+    version = (last or 0) + 1
+    row = {"model": model, "version": version, "job_id": job_id, "fence": fence, "created_at": now_ms}
+    connection.execute(insert(versions).values(row))
+    return version
