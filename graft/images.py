@@ -1,0 +1,133 @@
+"""From the bytes of a picture file to the checked 224x224 RGB pixels that enter the trunk.
+
+The pixels equal `keras.utils.load_img(file, target_size=(224, 224), interpolation=...)`, but that an EXIF orientation
+is applied. Every function may be called from many threads at once.
+"""
+
+import io
+import re
+import warnings
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from graft.errors import NotAPicture, TooLarge
+from graft.types import Interpolation
+
+SIZE = 224
+MAX_PIXELS = 50_000_000
+# JPEG's own limit. Without it the resize filter's table of weights for a 50,000,000 x 1 PNG would take gigabytes.
+MAX_SIDE = 65_535
+
+_SIGNATURES: Final = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "BMP": re.compile(rb"BM"),
+    "TIFF": re.compile(rb"II[*+]\x00|MM\x00[*+]"),
+}
+_FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+# EXIF orientation (tag 274 of TIFF 6.0) -> what makes the picture upright; 1 is upright already.
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Pillow warns of what it survives (a corrupt EXIF block, a palette with transparency) and of sizes, which we check.
+_PILLOWS_WARNINGS: Final = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+def sniff(data: bytes) -> str | None:
+    """The format by content: JPEG, PNG, WebP, GIF, BMP or TIFF; None for anything else."""
+    return next((name for name, signature in _SIGNATURES.items() if signature.match(data)), None)
+
+
+def decode(
+    data: bytes, *, interpolation: Interpolation = "nearest", max_pixels: int = MAX_PIXELS
+) -> npt.NDArray[np.uint8]:
+    """The picture (of several frames the first) as (224, 224, 3) uint8 RGB, upright.
+
+    Its size is checked before its pixels are decoded; decoding takes 4 bytes a pixel, twice that where the picture is
+    turned or converted at full size. Raises NotAPicture, TooLarge.
+    """
+    kind = sniff(data)
+    if kind is None:
+        raise NotAPicture(
+            f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
+            "Convert it to one of these and send it again."
+        )
+    _hush_pillow()
+    try:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+            _check_size(*image.size, max_pixels)
+            return _pixels(image, _FILTERS[interpolation])
+    except TooLarge:
+        raise
+    except Image.DecompressionBombError as error:
+        raise TooLarge(f"A picture may have at most {max_pixels:,} pixels; this one claims far more.") from error
+    except Exception as error:  # what Pillow raises for a damaged file is not limited to any set of classes
+        raise NotAPicture(
+            f"A picture must be readable to its end; this {kind} file is not: {_reason(error)}. "
+            "Repair it, or save it again."
+        ) from error
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
+        raise TooLarge(
+            f"A picture may have at most {max_pixels:,} pixels and {MAX_SIDE:,} on a side; "
+            f"received {width:,} x {height:,}. Send a smaller one."
+        )
+
+
+def _pixels(image: Image.Image, filter: Image.Resampling) -> npt.NDArray[np.uint8]:
+    """Turn, resize, convert. Nearest only picks pixels, so that it may come before the conversion, which then costs
+    nothing; the other filters mix pixels and must mix RGB ones, as load_img does. (Pillow resizes 16-bit grey by other
+    code, which picks other pixels: that is converted first too.)
+    """
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
+    if filter is not Image.Resampling.NEAREST or image.mode.startswith("I;16"):
+        image = image.convert("RGB")
+    return np.array(image.resize((SIZE, SIZE), filter).convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation of a loaded picture; 1 (upright) where the EXIF block cannot be read."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a damaged block raises anything, and is no reason to refuse a picture that decodes
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _hush_pillow() -> None:
+    """Put the filter in front, for the whole process and for good.
+
+    `warnings.catch_warnings` would undo itself, but is not safe among threads before Python 3.14.
+    """
+    if not warnings.filters or warnings.filters[0] != _PILLOWS_WARNINGS:
+        warnings.filterwarnings("ignore", module=_PILLOWS_WARNINGS[3].pattern)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its message names a Python object
+        return "its header is damaged"
+    return str(error) or type(error).__name__
+
+
+def _describe(data: bytes) -> str:
+    return f"{len(data):,} bytes that begin with {data[:12]!r}" if data else "an empty file"
