@@ -20,6 +20,7 @@ Array = NDArray[np.float32]
 Layers = dict[str, tuple[Array, Array]]
 
 TRUNK_SHAPES: dict[str, tuple[int, ...]] = {layer.name: kernel_shape(layer.name) for layer in CONVOLUTIONS}
+TRUNK_DIGEST = "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd"
 CLASSIFIER_SHAPES: dict[str, tuple[int, ...]] = {"fc1": (25088, 4096), "fc2": (4096, 4096), "predictions": (4096, 1000)}
 
 
@@ -65,13 +66,6 @@ def _read_layer(root: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Ar
             f"layer {name} must hold a kernel of shape {shape} and a bias; it holds {sorted(a.shape for a in found)}."
         )
     return arrays[shape], arrays[shape[-1:]]
-
-
-def has_layers(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether the file names all these layers; it does not read their numbers."""
-    with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)
-        return all(name in root for name in shapes)
 
 
 def write_keras(layers: Layers, path: Path) -> None:
