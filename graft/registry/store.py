@@ -74,8 +74,8 @@ class Registry:
         if name == STABLE:
             return newest
         raise NotFound(
-            f"An alias must be set to be used; {model!r} has {_listed(sorted({STABLE, *moved}))}; received {name[:100]!r}. "
-            "Ask for one of these, or set it."
+            f"An alias must be set to be used; {model!r} has {_listed(sorted({STABLE, *moved}))}; received "
+            f"{name[:100]!r}. Ask for one of these, or set it."
         )
 
     def aliases(self, model: str) -> dict[str, int]:

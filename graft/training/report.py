@@ -1,0 +1,168 @@
+"""The pictures of an evaluation, as PNG bytes. Drawn through matplotlib's object API: no display, no global state.
+
+The same input gives the same bytes on the same machine (text is drawn with DejaVu Sans, which matplotlib brings along).
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import FT2Font
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+
+FONT = "DejaVu Sans"
+DPI = 100
+INK, FAINT = "#333333", "#d9d9d9"
+TRAIN, VALIDATION = "#4477aa", "#ee6677"  # Paul Tol's bright scheme: told apart by the colour-blind
+
+MOST_CLASSES_WITH_COUNTS = 100  # above, cells are too small for digits, and only the colours are drawn
+MOST_CLASSES_WITH_ZEROS = 20
+MOST_TICKS = 150  # above, only every k-th class is named
+LONGEST_LABEL = 24  # characters
+
+
+def confusion_matrix_png(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str]) -> bytes:
+    """Counts of pictures by true class (down) and predicted class (across), with a colour bar.
+
+    matrix: (c, c) integers, c = len(classes) at least 1. Up to MOST_CLASSES_WITH_COUNTS the counts stand in the cells.
+    A class whose name the font cannot draw (Chinese, say) is shown by its number, as #3.
+    """
+    counts = np.asarray(matrix)
+    c = len(classes)
+    if c == 0 or counts.shape != (c, c):
+        raise ValueError(f"A confusion matrix has a row and a column for each class; received {counts.shape} for {c}.")
+    labels = [_drawable(name, i) for i, name in enumerate(classes)]
+    cell, size = _cell(c)
+    margin = 1.1 + max(map(len, labels)) * size * 0.6 / 72
+    figure = _figure(margin + c * cell + 1.1, margin + c * cell)
+    axes = figure.add_subplot()
+    image = axes.imshow(counts, cmap="Blues", vmin=0, vmax=max(int(counts.max()), 1))
+    _name_classes(axes, labels, size, upright=cell * 72 < max(map(len, labels)) * size * 0.65)
+    if c <= MOST_CLASSES_WITH_COUNTS:
+        _write_counts(axes, counts, size)
+    _colour_bar(figure, axes, image, shrink=min(1.0, 6 / (c * cell)))
+    right, total = int(counts.trace()), int(counts.sum())
+    axes.set_title(f"{right} of {total} pictures right", fontfamily=FONT, fontsize=11, color=INK, pad=10)
+    return _png(figure)
+
+
+def learning_curves_png(history: Mapping[str, Sequence[float | None]], best_epoch: int | None = None) -> bytes:
+    """Loss and accuracy by epoch, counted from 1, of training and, where the history has it, validation.
+
+    history: `loss`, `accuracy`, and perhaps `val_loss`, `val_accuracy`, one number an epoch; None and NaN leave a gap.
+    best_epoch: the epoch whose weights were kept, marked where it is known.
+    """
+    figure = _figure(10.5, 4.2)
+    for place, (metric, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy")), start=1):
+        axes = figure.add_subplot(1, 2, place)
+        for key, name, colour in ((metric, "training", TRAIN), (f"val_{metric}", "validation", VALIDATION)):
+            if values := history.get(key):
+                _curve(axes, values, name, colour)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"kept: epoch {best_epoch}")
+        _dress(axes, title, epochs=max((len(values) for values in history.values()), default=0))
+    figure.axes[0].set_ylim(bottom=min(0.0, figure.axes[0].get_ylim()[0]))
+    figure.axes[1].set_ylim(-0.03, 1.03)
+    return _png(figure)
+
+
+def _cell(c: int) -> tuple[float, float]:
+    """Edge of a cell in inches, and size of the text in points: large for few classes, never a wall-sized picture."""
+    cell = min(0.95, max(0.26, 5.5 / c)) if c <= MOST_CLASSES_WITH_COUNTS else 26 / c
+    return cell, min(12.0, max(6.0, cell * 22))
+
+
+def _name_classes(axes: Axes, labels: Sequence[str], size: float, *, upright: bool) -> None:
+    """upright: the names across stand on end, for want of room."""
+    step = -(-len(labels) // MOST_TICKS)
+    at = range(0, len(labels), step)
+    axes.set_xticks(at, labels[::step], rotation=90 if upright else 0)
+    axes.set_yticks(at, labels[::step])
+    axes.tick_params(length=0, labelsize=size, labelcolor=INK, labelfontfamily=FONT)
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        text.set_parse_math(False)  # a class may be called $5
+    axes.set_xlabel("predicted", fontfamily=FONT, fontsize=11, color=INK, labelpad=8)
+    axes.set_ylabel("true", fontfamily=FONT, fontsize=11, color=INK, labelpad=8)
+    axes.spines[:].set_visible(False)
+    if len(labels) <= MOST_CLASSES_WITH_COUNTS:
+        edges = np.arange(len(labels) + 1) - 0.5
+        axes.set_xticks(edges, minor=True)
+        axes.set_yticks(edges, minor=True)
+        axes.grid(which="minor", color=FAINT, linewidth=0.6)
+        axes.tick_params(which="minor", length=0)
+
+
+def _write_counts(axes: Axes, counts: np.ndarray, size: float) -> None:
+    """Zeros are faint, and left out of a large matrix, so that the mistakes stand out."""
+    dark = counts.max() / 2
+    for (row, column), count in np.ndenumerate(counts):
+        if count == 0 and len(counts) > MOST_CLASSES_WITH_ZEROS:
+            continue
+        colour = "white" if count > dark else INK if count else "#b8b8b8"
+        axes.text(column, row, str(count), ha="center", va="center", fontsize=size, fontfamily=FONT, color=colour)
+
+
+def _colour_bar(figure: Figure, axes: Axes, image: AxesImage, *, shrink: float) -> None:
+    bar = figure.colorbar(image, ax=axes, shrink=shrink, aspect=25, pad=0.03, ticks=MaxNLocator(6, integer=True))
+    bar.set_label("pictures", fontfamily=FONT, fontsize=10, color=INK)
+    bar.ax.tick_params(labelsize=9, labelcolor=INK, color=FAINT, labelfontfamily=FONT)
+    bar.outline.set_visible(False)
+
+
+def _curve(axes: Axes, values: Sequence[float | None], name: str, colour: str) -> None:
+    numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    numbers[~np.isfinite(numbers)] = np.nan
+    # A lone epoch is a line without length, so few epochs are marked by dots.
+    marker = "o" if len(numbers) <= 40 else ""
+    axes.plot(
+        np.arange(1, len(numbers) + 1), numbers, color=colour, label=name, linewidth=1.8, marker=marker, markersize=4
+    )
+
+
+def _dress(axes: Axes, title: str, *, epochs: int) -> None:
+    axes.set_title(title, fontfamily=FONT, fontsize=12, color=INK)
+    axes.set_xlabel("epoch", fontfamily=FONT, fontsize=10, color=INK)
+    axes.set_xlim(0.5, max(epochs, 1) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    axes.tick_params(labelsize=9, labelcolor=INK, color=FAINT, labelfontfamily=FONT)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    if axes.lines:
+        axes.legend(frameon=False, prop=FontProperties(family=FONT, size=9), labelcolor=INK)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Inches. It fits its content; the canvas is what makes it free of pyplot."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})  # no version of matplotlib in the bytes
+    return buffer.getvalue()
+
+
+def _drawable(name: str, index: int) -> str:
+    """The name, shortened in its middle where it is long; its number where the font lacks one of its characters."""
+    font = _font()
+    if not name.strip() or not all(
+        character.isprintable() and font.get_char_index(ord(character)) for character in name
+    ):
+        return f"#{index}"
+    if len(name) <= LONGEST_LABEL:
+        return name
+    return f"{name[: LONGEST_LABEL // 2]}…{name[1 - LONGEST_LABEL // 2 :]}"
+
+
+@cache
+def _font() -> FT2Font:
+    return get_font(findfont(FONT))
