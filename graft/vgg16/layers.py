@@ -29,8 +29,8 @@ class Layer:
 def _chain() -> tuple[Layer, ...]:
     layers, size = [Layer(INPUT, "input", 3, 224)], 224
     for block, (convolutions, channels) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1):
-        for i in range(1, convolutions + 1):
-            layers.append(Layer(f"block{block}_conv{i}", "convolution", channels, size))
+        names = [f"block{block}_conv{i}" for i in range(1, convolutions + 1)]
+        layers += [Layer(name, "convolution", channels, size) for name in names]
         size //= 2
         layers.append(Layer(f"block{block}_pool", "pooling", channels, size))
     return tuple(layers)
@@ -95,7 +95,7 @@ def pooled_width(pooling: Pooling) -> int:
 
 
 def head_shapes(spec: HeadSpec) -> dict[str, tuple[int, ...]]:
-    """Parameter name -> shape, in order. Kernels are (in, out); `dense_1` is the first hidden layer, `predictions` the last.
+    """Parameter name -> shape, in order. Kernels are (in, out); `dense_1` is the first hidden layer.
 
     Names ending in `moving_mean` and `moving_variance` are statistics, never trained by gradient.
     """

@@ -1,0 +1,89 @@
+"""Checkpoints: one safetensors file each, written aside and renamed, in a folder for each claim of the job.
+
+A process that lost its claim writes into the folder of its own fence and can spoil nobody's.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+History = dict[str, list[float]]
+
+
+@dataclass
+class RunState:
+    """A training run between two steps: the numbers. Epoch and step, from 0, are the next ones to run."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0  # of the epoch so far
+    correct: int = 0
+    seen: int = 0
+    history: History = field(default_factory=lambda: {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []})
+    best_epoch: int | None = None
+    best_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's numbers, what its next step depends on (`TrainableGraft.state`), and the best weights so far."""
+
+    run: RunState
+    state: Arrays
+    best: Arrays
+
+
+class Checkpoints:
+    """The checkpoints of one job under `folder`, written as claim number `fence`."""
+
+    def __init__(self, folder: Path, fence: int) -> None:
+        self._folder = folder
+        self._own = folder / f"{fence:06d}"
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep this one and drop this claim's older ones. The caller has checked its fence."""
+        self._own.mkdir(parents=True, exist_ok=True)
+        run = checkpoint.run
+        path = self._own / f"{run.epoch:06d}-{run.step:06d}.safetensors"
+        aside = path.with_suffix(".writing")
+        tensors = {f"state/{name}": array for name, array in checkpoint.state.items()}
+        tensors |= {f"best/{name}": array for name, array in checkpoint.best.items()}
+        save_file(tensors, aside, metadata={"run": json.dumps(asdict(run))})
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+        for older in self._own.glob("*.safetensors"):
+            if older != path:
+                older.unlink(missing_ok=True)
+
+    def latest(self) -> Checkpoint | None:
+        """The furthest readable checkpoint of any claim; a damaged one is passed over."""
+        files = sorted(self._folder.glob("*/*.safetensors"), key=lambda p: (p.stem, p.parent.name), reverse=True)
+        for path in files:
+            try:
+                return _read(path)
+            except (SafetensorError, OSError, KeyError, ValueError):
+                continue
+        return None
+
+    def clear(self) -> None:
+        """Remove every checkpoint of the job: it has published."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _read(path: Path) -> Checkpoint:
+    parts: dict[str, Arrays] = {"state": {}, "best": {}}
+    with safe_open(path, framework="numpy") as file:
+        run = RunState(**json.loads(file.metadata()["run"]))
+        for key in file.keys():  # noqa: SIM118 - no mapping: it has keys() and cannot be iterated
+            part, name = key.split("/", 1)
+            parts[part][name] = file.get_tensor(key)
+    return Checkpoint(run, parts["state"], parts["best"])

@@ -1,0 +1,52 @@
+"""A trained graft as a version of a model: its card, weights, metrics and report, staged and published."""
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save_file
+
+from graft.registry import METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
+from graft.training.checkpoint import Arrays
+from graft.training.fit import Fitted
+from graft.training.report import confusion_matrix_png, learning_curves_png
+from graft.vgg16.layers import INPUT, is_statistic, tail_shapes
+
+Evaluations = Mapping[str, dict[str, Any]]  # by split, as `evaluate` gives them
+
+
+def publish(registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> None:
+    """Write the version's files aside and let the registry take them in.
+
+    The plotted confusion matrix is the test split's where there is one, else the validation split's.
+    """
+    staged = registry.stage(card.model)
+    (staged / MODEL).write_text(card.model_dump_json(indent=2))
+    save_file(fitted.weights, staged / WEIGHTS)
+    metrics = {"history": fitted.history, "best_epoch": fitted.best_epoch, **evaluations}
+    (staged / METRICS).write_text(json.dumps(metrics, indent=2))
+    _plot(staged / REPORT, card, fitted, evaluations)
+    registry.publish(staged, card.model, card.version)
+
+
+def _plot(folder: Path, card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> None:
+    folder.mkdir()
+    (folder / "learning_curves.png").write_bytes(learning_curves_png(fitted.history, fitted.best_epoch))
+    if shown := evaluations.get("test") or evaluations.get("validation"):
+        matrix = confusion_matrix_png(shown["confusion_matrix"], card.classes)
+        (folder / "confusion_matrix.png").write_bytes(matrix)
+
+
+def parameter_table(weights: Arrays) -> tuple[Parameter, ...]:
+    """The arrays of a graft of its own, in the order of its layers."""
+    return tuple(
+        Parameter(name=name, shape=array.shape, trainable=not is_statistic(name), count=array.size)
+        for name, array in weights.items()
+    )
+
+
+def shared_parameters(cut: str) -> int:
+    """Parameters of the trunk from the input to a cut: those that every model shares, and none trains."""
+    return sum(map(prod, tail_shapes(INPUT).values())) - sum(map(prod, tail_shapes(cut).values()))

@@ -1,0 +1,164 @@
+"""Recipes: what a user asks for (a preset, and what differs from it), resolved to every number. No TensorFlow."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from graft.errors import InvalidFields
+from graft.types import InputKey, Interpolation, Precision, Preprocessing
+from graft.vgg16 import layers
+from graft.vgg16.layers import HeadSpec, Pooling
+
+Preset = Literal["feature-extraction", "fine-tuning"]
+DEFAULT_PRESET: Preset = "feature-extraction"
+OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop"]
+LearningRate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+BatchSize = Annotated[int, Field(ge=1, le=512)]
+
+# Features at an earlier cut take 3 MB a picture and more; they wait for the store that knows when not to keep them.
+EARLIEST_CUT = "block3_pool"
+# Words of the recipe that a later release brings; asked for today, they are refused by name.
+NOT_BUILT_FIELDS = ("init", "early_stopping", "class_weights", "label_smoothing", "augmentation", "time_budget")
+NOT_BUILT_VALUES = {"preset": ("auto",), "precision": ("auto", "bfloat16", "int8")}
+
+
+class Recipe(BaseModel):
+    """Every choice of a training run, as stored beside the model. Sizes in pictures, rates per step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Preset
+    cut: str
+    pooling: Pooling
+    hidden_units: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=4)]
+    batch_norm: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    optimizer: OptimizerName
+    learning_rate: LearningRate
+    trunk_learning_rate: LearningRate | None
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: BatchSize
+    validation_batch_size: BatchSize
+    steps_per_epoch: Count | None
+    validation_steps: Count | None
+    keep: Literal["best", "last"]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    preprocessing: Preprocessing
+    interpolation: Interpolation
+    precision: Precision
+
+    @model_validator(mode="after")
+    def _head_and_cut(self) -> Self:
+        if layers.position(self.cut) < layers.position(EARLIEST_CUT):
+            raise ValueError(f"cut must be {EARLIEST_CUT} or a later layer, for now; received {self.cut}.")
+        if not self.hidden_units and (self.batch_norm or self.dropout):
+            raise ValueError("batch_norm and dropout follow a hidden layer; received them with hidden_units [].")
+        return self
+
+    @property
+    def input_key(self) -> InputKey:
+        return InputKey(self.interpolation, self.preprocessing, self.precision)
+
+    @property
+    def feature_pooling(self) -> Literal["avg", "max"] | None:
+        """How features are pooled before they are kept: only where nothing but the head comes after the cut."""
+        return self.pooling if self.cut == layers.LAST and self.pooling != "flatten" else None
+
+    def head(self, classes: int) -> HeadSpec:
+        return HeadSpec(self.pooling, self.hidden_units, self.batch_norm, self.dropout, classes)
+
+
+# The two projects of the textbook (Elgendy, Deep Learning for Vision Systems, chapter 6), number by number.
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "feature-extraction": {
+        "cut": "block5_pool",
+        "pooling": "flatten",
+        "hidden_units": [64],
+        "batch_norm": True,
+        "dropout": 0.5,
+        "learning_rate": 1e-4,
+        "trunk_learning_rate": None,
+        "batch_size": 30,
+        "steps_per_epoch": 4,
+        "validation_steps": 2,
+        "keep": "last",
+        "preprocessing": "caffe",
+    },
+    "fine-tuning": {
+        "cut": "block4_pool",
+        "pooling": "avg",
+        "hidden_units": [],
+        "batch_norm": False,
+        "dropout": 0.0,
+        "learning_rate": 1e-4,
+        "trunk_learning_rate": 1e-4,
+        "batch_size": 10,
+        "steps_per_epoch": 18,
+        "validation_steps": 3,
+        "keep": "best",
+        "preprocessing": "none",
+    },
+}
+_SHARED: dict[str, Any] = {
+    "optimizer": "adam",
+    "epochs": 20,
+    "validation_batch_size": 30,
+    "seed": 0,
+    "interpolation": "nearest",
+    "precision": "float32",
+}
+
+
+def parse_recipe(value: str | dict[str, Any] | None) -> Recipe:
+    """Resolve a recipe request: a preset's name, an object of fields, or None for the default preset.
+
+    Raises InvalidFields naming the field that is unknown, not built yet, or out of range.
+    """
+    asked = {"preset": value} if isinstance(value, str) else dict(value or {})
+    _check_words(asked)
+    preset = asked.get("preset", DEFAULT_PRESET)
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise InvalidFields(f"recipe.preset must be one of {', '.join(PRESETS)}; received {preset!r}.")
+    try:
+        return Recipe.model_validate(_settle({"preset": preset, **_SHARED, **PRESETS[preset]}, asked))
+    except ValidationError as error:
+        raise InvalidFields(_sentence(error)) from None
+
+
+def _check_words(asked: dict[str, Any]) -> None:
+    for field, value in asked.items():
+        if field in NOT_BUILT_FIELDS:
+            raise InvalidFields(f"recipe.{field} is not built yet; leave it out.")
+        if field not in Recipe.model_fields:
+            fields = ", ".join(Recipe.model_fields)
+            raise InvalidFields(f"recipe has no field {field!r}. Its fields are {fields}.")
+        if isinstance(value, str) and value in NOT_BUILT_VALUES.get(field, ()):
+            raise InvalidFields(f"recipe.{field} {value!r} is not built yet; leave it out.")
+
+
+def _settle(preset: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Lay what was asked over the preset; what the preset says about layers that are not there any more goes."""
+    recipe = {**preset, **asked}
+    if recipe["hidden_units"] in ([], ()):
+        recipe["batch_norm"] = asked.get("batch_norm", False)
+        recipe["dropout"] = asked.get("dropout", 0.0)
+    if recipe["cut"] == layers.LAST:
+        recipe["trunk_learning_rate"] = asked.get("trunk_learning_rate")
+        if recipe["trunk_learning_rate"] is not None:
+            raise InvalidFields(
+                f"recipe.trunk_learning_rate needs trunk layers to train; received cut {layers.LAST}, which "
+                "freezes them all. Choose an earlier cut, such as block4_pool, or leave the rate out."
+            )
+    elif recipe["trunk_learning_rate"] is None and isinstance(recipe["learning_rate"], float):
+        recipe["trunk_learning_rate"] = recipe["learning_rate"] / 10
+    return recipe
+
+
+def _sentence(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False):
+        field = ".".join(str(part) for part in ("recipe", *problem["loc"]))
+        received = "" if problem["type"] == "value_error" else f"; received {problem['input']!r}"
+        problems.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{received}")
+    return ". ".join(problems).rstrip(".") + "."

@@ -1,0 +1,165 @@
+"""One training job, from its pinned revision to a published version: features, fit, evaluation, publish."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from graft.datasets import Datasets, Manifest
+from graft.errors import InvalidInput
+from graft.registry import ModelCard, Registry
+from graft.training.checkpoint import Checkpoints
+from graft.training.features import FeatureKind, FeatureStore
+from graft.training.fit import Fitted, evaluate_on, fit, in_order
+from graft.training.publish import Evaluations, parameter_table, publish, shared_parameters
+from graft.training.recipe import Recipe
+from graft.training.splits import Split, open_splits
+from graft.training.step import TrainableGraft
+from graft.types import Monitor, Progress
+from graft.vgg16.heads import initial_head
+from graft.vgg16.layers import LAST, between, tail_shapes
+from graft.vgg16.trunk import TensorFlowTrunk
+from graft.vgg16.weights import TRUNK_DIGEST, TrunkWeights, WeightStore
+
+
+class TrainingOrder(Protocol):
+    """What a training job asks for; a row of the job table has these fields."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def dataset(self) -> str | None: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def recipe(self) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where a training reads and writes. `home`: the folder that holds `features` and `checkpoints`."""
+
+    datasets: Datasets
+    registry: Registry
+    weights: WeightStore
+    home: Path
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """The published version, and its metrics as the card has them."""
+
+    version: int
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A training order, checked, with what it names read."""
+
+    job: str
+    model: str
+    dataset: str
+    manifest: Manifest
+    recipe: Recipe
+
+
+def train_job(
+    order: TrainingOrder,
+    stores: Stores,
+    *,
+    fence: int,
+    monitor: Monitor,
+    reserved: int | None,
+    reserve: Callable[[str], int],
+) -> TrainOutcome:
+    """Do the job, or what an earlier claim of it left to do.
+
+    `reserved`: the version that an earlier claim has reserved; `reserve` gives the job's version of a model, always the
+    same one. Raises InvalidInput for a recipe that the data cannot serve, Interrupted, StaleFence, MissingWeights,
+    DiskFull.
+    """
+    task = _read(order, stores.datasets)
+    if reserved is not None and reserved in stores.registry.versions(task.model):
+        return TrainOutcome(reserved, stores.registry.card(task.model, reserved).metrics)
+    recipe, trunk = task.recipe, stores.weights.trunk()
+    kind = FeatureKind(recipe.input_key, TRUNK_DIGEST, recipe.cut, recipe.feature_pooling)
+    splits = open_splits(
+        stores.datasets,
+        task.dataset,
+        task.manifest,
+        FeatureStore(stores.home / "features"),
+        kind,
+        lambda: TensorFlowTrunk(trunk),
+        monitor,
+    )
+    graft = _graft(task, trunk)
+    checkpoints = Checkpoints(stores.home / "checkpoints" / task.job, fence)
+    fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
+    graft.load(fitted.weights)
+    monitor.report(Progress("evaluating"))
+    evaluations = {name: _evaluate(splits[name], recipe, graft) for name in ("validation", "test") if len(splits[name])}
+    monitor.report(Progress("publishing"))
+    monitor.guard()
+    card = _card(task, reserve(task.model), fitted, evaluations)
+    publish(stores.registry, card, fitted, evaluations)
+    checkpoints.clear()
+    return TrainOutcome(card.version, card.metrics)
+
+
+def _read(order: TrainingOrder, datasets: Datasets) -> _Task:
+    if order.model is None or order.dataset is None or order.revision is None or order.recipe is None:
+        raise InvalidInput(
+            f"A train job needs a model, a dataset with its revision, and a recipe; {order.id} lacks one."
+        )
+    manifest = datasets.manifest(order.dataset, order.revision)
+    return _Task(order.id, order.model, order.dataset, manifest, Recipe.model_validate(order.recipe))
+
+
+def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
+    """The tail from the pretrained trunk, the head from the recipe's seed."""
+    recipe, spec = task.recipe, task.recipe.head(len(task.manifest.classes))
+    pretrained = {
+        f"{layer}/{part}": array
+        for layer, pair in trunk.items()
+        for part, array in zip(("kernel", "bias"), pair, strict=True)
+    }
+    tail = {name: pretrained[name] for name in tail_shapes(recipe.cut)}
+    return TrainableGraft(recipe, spec, {**tail, **initial_head(spec, recipe.seed)})
+
+
+def _evaluate(split: Split, recipe: Recipe, graft: TrainableGraft) -> dict[str, Any]:
+    """Every picture of the split, once."""
+    return evaluate_on(split, in_order(len(split), recipe.validation_batch_size), graft)
+
+
+def _card(task: _Task, version: int, fitted: Fitted, evaluations: Evaluations) -> ModelCard:
+    table = parameter_table(fitted.weights)
+    trained = sum(parameter.count for parameter in table if parameter.trainable)
+    frozen = sum(parameter.count for parameter in table if not parameter.trainable)
+    summary = {
+        name: {key: result[key] for key in ("loss", "accuracy", "pictures")} for name, result in evaluations.items()
+    }
+    spec = task.recipe.head(len(task.manifest.classes))
+    return ModelCard(
+        model=task.model,
+        version=version,
+        created_at=time.time_ns() // 1_000_000,
+        cut=task.recipe.cut,
+        tail=tuple(layer.name for layer in between(task.recipe.cut, LAST)),
+        head=spec,
+        classes=task.manifest.classes,
+        input=task.recipe.input_key,
+        trunk_digest=TRUNK_DIGEST,
+        parameters=table,
+        trainable_parameters=trained,
+        frozen_parameters=shared_parameters(task.recipe.cut) + frozen,
+        recipe=task.recipe.model_dump(mode="json"),
+        dataset=task.dataset,
+        dataset_revision=task.manifest.revision,
+        job_id=task.job,
+        metrics={**summary, "epochs": len(fitted.history["loss"]), "best_epoch": fitted.best_epoch},
+    )

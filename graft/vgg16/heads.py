@@ -1,0 +1,137 @@
+"""Heads, and whole grafts (tail + head), as compiled functions of features and weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from graft.vgg16.layers import (
+    IMAGENET_HEAD,
+    LAST,
+    HeadSpec,
+    between,
+    feature_shape,
+    head_shapes,
+    tail_shapes,
+)
+from graft.vgg16.trunk import forward
+
+Weights = Mapping[str, Any]  # parameter name -> array, tensor or variable
+BATCH_NORM_EPSILON = 1e-3  # Keras' defaults
+BATCH_NORM_MOMENTUM = 0.99
+
+
+def head_logits(x: Any, weights: Weights, spec: HeadSpec, dropout_seed: Any = None) -> tuple[Any, dict[str, Any]]:
+    """Logits (n, classes) of features (n, height, width, channels), or (n, channels) that are pooled already.
+
+    With `dropout_seed` (two int32) the head is training: dropout draws from that seed alone, batch norm uses the
+    batch's own statistics, and the new running statistics come back by parameter name. Without it, none do.
+    """
+    training, statistics = dropout_seed is not None, {}
+    x = _pool(x, spec)
+    for i in range(1, len(spec.hidden_units) + 1):
+        x = tf.nn.relu(tf.matmul(x, weights[f"dense_{i}/kernel"]) + weights[f"dense_{i}/bias"])
+        if spec.batch_norm:
+            x, new = _batch_norm(x, weights, f"batch_norm_{i}", training)
+            statistics.update(new)
+        if training and spec.dropout:
+            x = _dropout(x, spec.dropout, dropout_seed + tf.constant([0, i], tf.int32))
+    return tf.matmul(x, weights["predictions/kernel"]) + weights["predictions/bias"], statistics
+
+
+def _pool(x: Any, spec: HeadSpec) -> Any:
+    if len(x.shape) == 2:
+        return x
+    if spec.pooling == "flatten":
+        return tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
+    return tf.reduce_mean(x, (1, 2)) if spec.pooling == "avg" else tf.reduce_max(x, (1, 2))
+
+
+def _batch_norm(x: Any, weights: Weights, name: str, training: bool) -> tuple[Any, dict[str, Any]]:
+    mean, variance = weights[f"{name}/moving_mean"], weights[f"{name}/moving_variance"]
+    statistics = {}
+    if training:
+        batch_mean, batch_variance = tf.nn.moments(x, (0,))
+        for part, old, new in (("moving_mean", mean, batch_mean), ("moving_variance", variance, batch_variance)):
+            statistics[f"{name}/{part}"] = old * BATCH_NORM_MOMENTUM + new * (1 - BATCH_NORM_MOMENTUM)
+        mean, variance = batch_mean, batch_variance
+    gamma, beta = weights[f"{name}/gamma"], weights[f"{name}/beta"]
+    return (x - mean) * tf.math.rsqrt(variance + BATCH_NORM_EPSILON) * gamma + beta, statistics
+
+
+def _dropout(x: Any, rate: float, seed: Any) -> Any:
+    keep = tf.random.stateless_uniform(tf.shape(x), seed) >= rate
+    return tf.where(keep, x / (1 - rate), 0.0)
+
+
+def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis, float32."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+class Graft:
+    """Tail and head with one model's weights on the device; calls share the function of their architecture."""
+
+    def __init__(self, cut: str, spec: HeadSpec, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self.cut = cut
+        self.nbytes = sum(array.nbytes for array in weights.values())
+        self._function, names = graft_function(cut, spec)
+        self._weights = [tf.constant(weights[name]) for name in names]
+
+    def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, height, width, channels) float32 at the cut -> (n, classes) float32."""
+        return np.asarray(self._function(tf.constant(features), *self._weights))
+
+
+@lru_cache(maxsize=256)
+def graft_function(cut: str, spec: HeadSpec) -> tuple[Callable[..., Any], Sequence[str]]:
+    """One compiled function per architecture, its weights as arguments: loading one more such graft traces nothing.
+
+    Returns the function (features, *weights) -> logits, and the order of the weights by name.
+    """
+    shapes = {**tail_shapes(cut), **head_shapes(spec)}
+    chain = between(cut, LAST)
+
+    def run(features: Any, *flat: Any) -> Any:
+        weights = dict(zip(shapes, flat, strict=True))
+        return head_logits(forward(features, chain, by_layer(weights)), weights, spec)[0]
+
+    signature = [tf.TensorSpec((None, *feature_shape(cut)), tf.float32)]
+    signature += [tf.TensorSpec(shape, tf.float32) for shape in shapes.values()]
+    function = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
+    return function, tuple(shapes)
+
+
+def by_layer(weights: Weights) -> dict[str, tuple[Any, Any]]:
+    """`block5_conv1/kernel` and `/bias` -> {`block5_conv1`: (kernel, bias)}, for the convolutions among them."""
+    return {
+        name.removesuffix("/kernel"): (kernel, weights[name.removesuffix("kernel") + "bias"])
+        for name, kernel in weights.items()
+        if name.startswith("block") and name.endswith("/kernel")
+    }
+
+
+def initial_head(spec: HeadSpec, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+    """Keras' defaults, drawn from (seed, parameter number) alone: Glorot uniform kernels, zeros, ones for scales."""
+    weights: dict[str, npt.NDArray[np.float32]] = {}
+    for i, (name, shape) in enumerate(head_shapes(spec).items()):
+        if name.endswith("/kernel"):
+            limit = (6 / sum(shape)) ** 0.5
+            weights[name] = np.random.default_rng([seed, i]).uniform(-limit, limit, shape).astype(np.float32)
+        else:
+            weights[name] = np.full(shape, float(name.endswith(("/gamma", "/moving_variance"))), np.float32)
+    return weights
+
+
+def imagenet_weights(layers: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]) -> dict[str, Any]:
+    """The stock classifier's layers (fc1, fc2, predictions) under the names of IMAGENET_HEAD's parameters."""
+    names = (*(f"dense_{i}" for i in range(1, len(IMAGENET_HEAD.hidden_units) + 1)), "predictions")
+    return {
+        f"{name}/{part}": array
+        for name, layer in zip(names, ("fc1", "fc2", "predictions"), strict=True)
+        for part, array in zip(("kernel", "bias"), layers[layer], strict=True)
+    }
