@@ -1,8 +1,8 @@
-"""The settings: environment variables named GRAFT_*. Read at the composition roots only; docs/settings.md lists them."""
+"""The settings: environment variables named GRAFT_*. Read at the composition roots only; listed in docs/settings.md."""
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from graft.types import Precision
 
 MIB = 1024 * 1024
+PLANNED_PRECISIONS = ("bfloat16", "int8", "auto")
 
 
 class Settings(BaseSettings):
@@ -20,7 +21,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on. Any other than loopback needs GRAFT_API_KEYS.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     home: Path = Field(Path("~/.graft"), description="Folder for datasets, features, registry, checkpoints, weights.")
-    api_keys: Annotated[frozenset[str], NoDecode] = Field(frozenset(), description="Full-scope keys, with commas between.")
+    api_keys: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="Full-scope keys, with commas between."
+    )
     weights_dir: Path | None = Field(None, description="Folder with VGG16 weight files under their official names.")
     weights_url: str = Field(
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
@@ -28,23 +31,41 @@ class Settings(BaseSettings):
     )
     precision: Precision = Field("float32", description="Precision of `vgg16` and of new trainings.")
     database_url: str | None = Field(None, description="SQLAlchemy address; empty: SQLite in the home folder.")
-    broker_url: str | None = Field(None, description="Celery broker, such as redis://host; empty: files in the home folder.")
-    lease_seconds: float = Field(60.0, gt=0, description="A running job that was not heard of for so long is given to another worker.")
+    broker_url: str | None = Field(
+        None, description="Celery broker, such as redis://host; empty: files in the home folder."
+    )
+    lease_seconds: float = Field(
+        60.0, gt=0, description="A running job that was not heard of for so long is given to another worker."
+    )
     heartbeat_seconds: float = Field(10.0, gt=0, description="How often a supervisor renews its job's lease.")
     predict_body_bytes: int = Field(20 * MIB, gt=0, description="Largest body of a prediction request.")
     predict_pictures: int = Field(32, gt=0, description="Most pictures in one prediction request.")
-    predict_timeout_seconds: float = Field(30.0, gt=0, description="Deadline of a prediction; X-Request-Timeout may shorten it.")
+    predict_timeout_seconds: float = Field(
+        30.0, gt=0, description="Deadline of a prediction; X-Request-Timeout may shorten it."
+    )
     picture_pixels: int = Field(50_000_000, gt=0, description="Most pixels of one picture, before it is decoded.")
     archive_bytes: int = Field(5 * 1024 * MIB, gt=0, description="Largest archive, packed and unpacked.")
     archive_entries: int = Field(100_000, gt=0, description="Most members of an archive.")
     archive_file_bytes: int = Field(64 * MIB, gt=0, description="Largest member of an archive, unpacked.")
     archive_ratio: int = Field(100, gt=0, description="Highest compression ratio of an archive's member.")
-    models_memory_bytes: int = Field(2 * 1024 * MIB, gt=0, description="Memory for loaded grafts; the least recently used leave first.")
+    models_memory_bytes: int = Field(
+        2 * 1024 * MIB, gt=0, description="Memory for loaded grafts; the least recently used leave first."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return frozenset(k.strip() for k in value.split(",") if k.strip()) if isinstance(value, str) else value
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _built_precision(cls, value: object) -> object:
+        if value in PLANNED_PRECISIONS:
+            raise ValueError(f"GRAFT_PRECISION must be float32 for now; received {value}, which is not built yet.")
+        if value not in get_args(Precision):
+            words = ", ".join((*get_args(Precision), *PLANNED_PRECISIONS))
+            raise ValueError(f"GRAFT_PRECISION must be one of {words} (for now only float32); received {value}.")
+        return value
 
     @field_validator("home", "weights_dir")
     @classmethod

@@ -1,0 +1,151 @@
+"""The command `graft`: up, api, worker QUEUE, weights fetch. Settings come from GRAFT_* environment variables."""
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated, NoReturn, Self
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from graft.errors import GraftError
+from graft.settings import Settings
+from graft.up import up as supervise
+from graft.vgg16.weights import WeightStore
+
+app = typer.Typer(
+    help="Serve VGG16 and train new classifiers on its frozen trunk. Settings: GRAFT_* environment variables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+weights = typer.Typer(help="VGG16's ImageNet weights.", no_args_is_help=True)
+app.add_typer(weights, name="weights")
+
+
+class Queue(StrEnum):
+    """The queues of jobs."""
+
+    DATASETS = "datasets"
+    TRAINING = "training"
+
+
+class LogLevel(StrEnum):
+    """How much the API's log says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+
+
+@app.command()
+def up() -> None:
+    """Start the API and both workers in the foreground; Ctrl-C stops them."""
+    raise typer.Exit(supervise(_settings(), _say))
+
+
+@app.command()
+def api(log_level: Annotated[LogLevel, typer.Option(help="Least severity that is logged.")] = LogLevel.INFO) -> None:
+    """Start the HTTP API alone."""
+    settings = _settings()
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # By name, as the library must not import the app. Without the access log: clients ask for a job's progress often.
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        log_level=log_level.value,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=8,  # and the drain before it, inside the supervisor's grace
+    )
+
+
+@app.command()
+def worker(queue: Annotated[Queue, typer.Argument(help="The queue whose jobs it does.")]) -> None:
+    """Start a worker for one queue."""
+    _settings()
+    os.execv(sys.executable, [sys.executable, "-m", "worker.celery_app", queue.value])  # noqa: S606
+
+
+@weights.command()
+def fetch() -> None:
+    """Look for both parts of the weights, and download what is missing. Fails when there is no trunk."""
+    settings = _settings()
+    store = WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url)
+    try:
+        with TerminalReporter(Console()) as reporter:
+            trunk, classifier = store.fetch(reporter)
+    except (GraftError, OSError) as error:
+        _fail(str(error))
+    for outcome in (trunk, classifier):
+        typer.echo(f"{outcome.part}: {outcome.text}")
+    raise typer.Exit(0 if trunk.found else 1)
+
+
+class TerminalReporter:
+    """A progress bar where somebody looks at a terminal; single lines everywhere else."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._bars = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        if self._bars.disable:
+            _say(text)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def progress(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done, total=total)
+
+
+def _settings() -> Settings:
+    """The settings, or the end of the program with a sentence for each that breaks a rule."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            cause = problem.get("ctx", {}).get("error")
+            if cause:  # a rule of our own, which names the setting
+                typer.echo(str(cause), err=True)
+            else:
+                name = "_".join(["GRAFT", *(str(part).upper() for part in problem["loc"])])
+                typer.echo(f"{name} is wrong: {problem['msg']}; received {problem['input']!r}.", err=True)
+        raise typer.Exit(1) from None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
