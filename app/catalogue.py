@@ -1,0 +1,82 @@
+"""The models as a caller sees them: those of the registry, and the built-in `vgg16` among them."""
+
+from math import prod
+from typing import Any
+
+from app.deps import Predicts
+from app.schemas import Model, Version
+from app.warmup import Warmup
+from graft.errors import CorruptVersion, NotFound
+from graft.registry import BUILT_IN, STABLE, HeadCard, Parameter, Registry
+from graft.types import InputKey
+from graft.vgg16.labels import imagenet_classes
+from graft.vgg16.layers import IMAGENET_HEAD, INPUT, LAST, head_shapes, tail_shapes
+from graft.vgg16.weight_files import TRUNK_DIGEST
+
+Engine = Warmup[Predicts]
+
+
+def page(registry: Registry, engine: Engine, *, limit: int, after: str | None) -> tuple[list[Model], bool]:
+    """Models by name, those after `after`; and whether there are more."""
+    names = [name for name in sorted([BUILT_IN, *registry.models()]) if after is None or name > after]
+    found = []
+    for name in names[:limit]:
+        try:
+            found.append(model(registry, engine, name))
+        except NotFound:  # deleted while the list was made
+            continue
+    return found, len(names) > limit
+
+
+def model(registry: Registry, engine: Engine, name: str) -> Model:
+    """Raises NotFound."""
+    if name == BUILT_IN:
+        version = Version(version=1, created_at=None, status=_built_in_status(engine), metrics=None)
+        return Model(name=name, versions=[version], aliases={STABLE: 1})
+    aliases = registry.aliases(name)
+    return Model(name=name, versions=[_version(registry, name, n) for n in registry.versions(name)], aliases=aliases)
+
+
+def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[str, Any]:
+    """What `model.json` says; for `vgg16`, the same of what it has. Raises NotFound, CorruptVersion."""
+    if name != BUILT_IN:
+        return registry.card(name, version).model_dump(mode="json")
+    if version != 1:
+        raise NotFound(f"{BUILT_IN} is built in and has version 1 alone; received {version}. Ask for version 1.")
+    shapes = {**tail_shapes(INPUT), **head_shapes(IMAGENET_HEAD)}
+    parameters = [
+        Parameter(name=name, shape=shape, trainable=False, count=prod(shape)).model_dump(mode="json")
+        for name, shape in head_shapes(IMAGENET_HEAD).items()
+    ]
+    return {
+        "format": 1,
+        "model": BUILT_IN,
+        "version": 1,
+        "status": _built_in_status(engine),
+        "cut": LAST,
+        "tail": [],
+        "head": HeadCard.model_validate(IMAGENET_HEAD, from_attributes=True).model_dump(mode="json"),
+        "classes": [label for _wnid, label in imagenet_classes()],
+        "input": InputKey().as_dict(),
+        "trunk_digest": TRUNK_DIGEST,
+        "parameters": parameters,
+        "trainable_parameters": 0,
+        "frozen_parameters": sum(map(prod, shapes.values())),
+    }
+
+
+def _version(registry: Registry, name: str, version: int) -> Version:
+    try:
+        found = registry.card(name, version)
+    except CorruptVersion:
+        return Version(version=version, created_at=None, status="corrupt", metrics=None)
+    return Version.model_validate(
+        {"version": version, "created_at": found.created_at, "status": "available", "metrics": found.metrics}
+    )
+
+
+def _built_in_status(engine: Engine) -> str:
+    """The trunk is always fetched; the classifier is there or it is not."""
+    if engine.obstacle():
+        return "loading"
+    return "available" if engine.get().state()["classifier"] else "missing weights"

@@ -1,0 +1,112 @@
+"""What routes ask for by type. The lifespan composes it; a route finds it on the application."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Path, Query, Request
+
+from app.draining import Drain
+from app.examples import DATASET, JOB
+from app.warmup import Warmup
+from graft.datasets import Datasets
+from graft.jobs import Doorbell, Jobs
+from graft.registry import Registry
+
+
+class Guess(Protocol):
+    """One label of a picture; `wnid` is None but for ImageNet's labels."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def wnid(self) -> str | None: ...
+
+
+class Entry(Protocol):
+    """One picture's answer, the likeliest label first."""
+
+    @property
+    def filename(self) -> str | None: ...
+    @property
+    def top(self) -> Sequence[Guess]: ...
+
+
+class Predicted(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def entries(self) -> Sequence[Entry]: ...
+
+
+class Predicts(Protocol):
+    """What the predict routes need. graft.engine's Predictor is it in service; its trunk costs seconds to load."""
+
+    def start(self) -> None:
+        """Load the trunk. Blocks for seconds, or for as long as a download takes. Raises MissingWeights."""
+
+    def close(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        """trunk, classifier: whether each is loaded or can be; precision."""
+
+    def predict(
+        self,
+        model: str,
+        files: Sequence[tuple[str | None, bytes]],
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        top: int = 5,
+    ) -> Predicted:
+        """Blocks; called from many threads at once. Raises NotFound, NotAPicture, TooLarge, Unavailable."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one request's body."""
+
+    predict_bytes: int
+    predict_pictures: int
+    archive_bytes: int
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that the routes call."""
+
+    jobs: Jobs
+    datasets: Datasets
+    registry: Registry
+    doorbell: Doorbell
+    engine: Warmup[Predicts]
+    drain: Drain
+    limits: Limits
+    # Predictions wait in threads of their own, so that a queue for the device never holds up the other routes.
+    predicting: CapacityLimiter
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+UseServices = Annotated[Services, Depends(_services)]
+
+# Names and ids as callers write them: a wrong one is looked for and not found. PostgreSQL's text has no NUL, though.
+TEXT = r"^[^\x00]{1,200}$"
+ModelName = Annotated[str, Path(pattern=TEXT, examples=["signs"], description="The model's name.")]
+VersionNumber = Annotated[int, Path(ge=1, lt=2**31, examples=[3], description="The version's number.")]
+AliasName = Annotated[str, Path(pattern=TEXT, examples=["stable"], description="The alias's name.")]
+DatasetId = Annotated[str, Path(pattern=TEXT, examples=[DATASET["id"]], description="The dataset's id.")]
+JobId = Annotated[str, Path(pattern=TEXT, examples=[JOB["id"]], description="The job's id.")]
+PageSize = Annotated[int, Query(ge=1, le=500, description="Most entries of the answer.")]
+AfterId = Annotated[str | None, Query(pattern=TEXT, description="Id of the last entry of the page before.")]
+AfterName = Annotated[str | None, Query(pattern=TEXT, description="Name of the last entry of the page before.")]

@@ -1,0 +1,29 @@
+"""The application's side of the doorbell: one Celery message for each job that enters a queue."""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from graft.jobs.doorbell import RING
+
+logger = logging.getLogger(__name__)
+
+
+class CeleryDoorbell:
+    """graft.jobs.Doorbell over the broker that `options` (graft.jobs.broker_options) names. Connects when first rung."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._app = Celery("graft", set_as_current=False)
+        self._app.conf.update(options)
+
+    def ring(self, queue: str, job_id: str) -> None:
+        try:
+            # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
+            self._app.send_task(RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry=False)
+        except (OperationalError, OSError) as error:
+            logger.warning("The broker does not answer, so %s waits for a worker to look by itself: %s", job_id, error)
+
+    def close(self) -> None:
+        self._app.close()

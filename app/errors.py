@@ -1,0 +1,150 @@
+"""Every failure as RFC 9457 `application/problem+json`; which exception answers with which status is one table."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app.schemas import Problem
+from graft import errors
+
+log = logging.getLogger("graft.app")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one class of errors is answered. `type` is for programs and never changes; `title` is for people."""
+
+    status: int
+    title: str
+    name: str
+
+    @property
+    def type(self) -> str:
+        return f"urn:graft:error:{self.name}"
+
+
+# Looked up along the exception's base classes: a subclass without a row answers as its base does.
+KINDS: dict[type[errors.GraftError], Kind] = {
+    errors.InvalidInput: Kind(400, "Malformed request", "invalid-input"),
+    errors.InvalidFields: Kind(422, "Invalid fields", "invalid-fields"),
+    errors.NotAPicture: Kind(415, "Not a picture", "not-a-picture"),
+    errors.NotAnArchive: Kind(415, "Not an archive", "not-an-archive"),
+    errors.TooLarge: Kind(413, "Too large", "too-large"),
+    errors.NotFound: Kind(404, "Not found", "not-found"),
+    errors.Conflict: Kind(409, "Conflict", "conflict"),
+    errors.Unavailable: Kind(503, "Not available now", "unavailable"),
+    errors.MissingWeights: Kind(503, "Weights are missing", "missing-weights"),
+    errors.DiskFull: Kind(507, "Disk full", "disk-full"),
+    errors.CorruptVersion: Kind(500, "Damaged model version", "corrupt-version"),
+}
+# Statuses that the framework and the key check answer with by themselves.
+BY_STATUS = {
+    400: KINDS[errors.InvalidInput],
+    401: Kind(401, "Key required", "key-required"),
+    404: KINDS[errors.NotFound],
+    405: Kind(405, "Method not allowed", "method-not-allowed"),
+    413: KINDS[errors.TooLarge],
+    422: KINDS[errors.InvalidFields],
+    500: Kind(500, "Internal error", "internal"),
+}
+
+
+def kind_of(error: errors.GraftError) -> Kind:
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), BY_STATUS[500])
+
+
+def problem(kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> JSONResponse:
+    """The answer for one failure; `extra` are RFC 9457 extension members."""
+    body = Problem(type=kind.type, title=kind.title, status=kind.status, detail=detail, error=detail, **extra)
+    return JSONResponse(body.model_dump(), kind.status, headers, media_type="application/problem+json")
+
+
+def internal(request_id: str) -> JSONResponse:
+    """For what nobody foresaw: the traceback is in the log, under the request's id."""
+    detail = f"The service failed on this request; the cause is in its log under request id {request_id}."
+    return problem(BY_STATUS[500], detail, request_id=request_id)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` of a route: these statuses, and those that every route under /api/v1 can answer with."""
+    kinds = {kind.status: kind for kind in (*KINDS.values(), *BY_STATUS.values())} | BY_STATUS
+    return {status: _documented(kinds[status]) for status in sorted({401, 422, 500, *statuses})}
+
+
+def _documented(kind: Kind) -> dict[str, Any]:
+    example = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": "…", "error": "…"}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": kind.title, "content": {"application/problem+json": {"schema": schema, "example": example}}}
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(errors.GraftError, _graft_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+
+
+def _graft_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.GraftError) or kind_of(error) is BY_STATUS[500]:
+        raise error
+    headers = {}
+    if isinstance(error, errors.Conflict | errors.Unavailable) and error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.CorruptVersion | errors.DiskFull):
+        log.error("%s", error)
+    return problem(kind_of(error), str(error), headers=headers)
+
+
+def _validation_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        reason = found[0].get("ctx", {}).get("error", "it cannot be read")
+        return problem(BY_STATUS[400], f"The body must be JSON; it is not: {reason}.")
+    return problem(BY_STATUS[422], " ".join(_sentence(each) for each in found))
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    """One of pydantic's findings as a sentence that names the field."""
+    field = ".".join(str(part) for part in found["loc"][1:]) or "The body"
+    if found["type"] == "missing":
+        return f"{field} is required; it is not there."
+    if found["type"] == "extra_forbidden":
+        return f"{field} is no field of this request; take it out."
+    message = str(found["msg"])
+    if found["type"] == "value_error":  # our own validators write whole sentences
+        return message.removeprefix("Value error, ")
+    return f"{field}: {message[:1].lower()}{message[1:]}; received {_short(found['input'])}."
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    detail = error.detail
+    if error.status_code == 404:
+        detail = f"No route answers at {request.url.path}; /docs lists those that do."
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{request.url.path} takes {allowed}; received {request.method}."
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = BY_STATUS.get(error.status_code) or Kind(error.status_code, phrase, phrase.lower().replace(" ", "-"))
+    return problem(kind, detail, headers=error.headers)
+
+
+def _disconnected(_request: Request, _error: Exception) -> Response:
+    """The caller hung up in the middle of its body: nobody reads this answer, and it is no fault of ours to log."""
+    return problem(BY_STATUS[400], "The body must arrive whole; the connection was closed in the middle of it.")

@@ -1,0 +1,107 @@
+"""The example answers that /docs shows. A test holds each of them against its schema."""
+
+from typing import Any
+
+PROBLEM: dict[str, Any] = {
+    "type": "urn:graft:error:not-found",
+    "title": "Not found",
+    "status": 404,
+    "detail": "model must be one of the registry's: signs, vgg16; received 'sings'.",
+    "error": "model must be one of the registry's: signs, vgg16; received 'sings'.",
+}
+READY: dict[str, Any] = {"status": "ready", "trunk": True, "classifier": False, "precision": "float32"}
+PREDICTION: dict[str, Any] = {
+    "model": "signs",
+    "version": 3,
+    "predictions": [
+        {
+            "filename": "a.jpg",
+            "top": [
+                {"label": "7", "index": 7, "probability": 0.981},
+                {"label": "9", "index": 9, "probability": 0.012},
+            ],
+        }
+    ],
+}
+VERSION: dict[str, Any] = {
+    "version": 3,
+    "created_at": "2026-11-24T09:30:00Z",
+    "status": "available",
+    "metrics": {
+        "validation": {"loss": 0.11, "accuracy": 0.97, "pictures": 300},
+        "test": {"loss": 0.09, "accuracy": 0.98, "pictures": 50},
+        "epochs": 20,
+        "best_epoch": 18,
+    },
+}
+MODEL: dict[str, Any] = {"name": "signs", "versions": [VERSION], "aliases": {"stable": 3}}
+DATASET: dict[str, Any] = {
+    "id": "ds_4k2m9x1b7q",
+    "name": "signs",
+    "state": "ready",
+    "revision": "6f1ed002ab5595859014ebf0951522d9f9b2d5c5b0a5b0d9a0e8f9c2b1d3e4f5",
+    "classes": ["0", "1"],
+    "counts": {"train": {"0": 160, "1": 158}, "validation": {"0": 40, "1": 39}},
+    "problems": [{"path": "1/broken.jpg", "reason": "The picture must decode; its data ends early."}],
+    "created_at": "2026-11-24T09:00:00Z",
+}
+JOB: dict[str, Any] = {
+    "id": "job_8w3n5t0c2r",
+    "kind": "train",
+    "state": "running",
+    "model": "signs",
+    "version": None,
+    "dataset": DATASET["id"],
+    "revision": DATASET["revision"],
+    "recipe": {"preset": "fine-tuning", "cut": "block4_pool", "pooling": "avg", "epochs": 20},
+    "priority": 0,
+    "progress": {"phase": "training", "epoch": 4, "epochs": 20, "step": 11, "steps": 18, "eta_seconds": 95.0},
+    "metrics": {"loss": 0.31, "accuracy": 0.91, "val_loss": 0.28, "val_accuracy": 0.93},
+    "result": None,
+    "failures": 0,
+    "error": None,
+    "created_at": "2026-11-24T09:05:00Z",
+    "started_at": "2026-11-24T09:05:01Z",
+    "finished_at": None,
+    "metadata": {},
+}
+EVENT: dict[str, Any] = {"id": 12, "type": "epoch", "data": {"epoch": 4, "val_loss": 0.28}, "at": "2026-11-24T09:06:10Z"}
+EVALUATION: dict[str, Any] = {
+    "loss": 0.09,
+    "accuracy": 0.98,
+    "pictures": 50,
+    "per_class": [
+        {"label": "0", "precision": 1.0, "recall": 0.96, "f1": 0.98, "support": 25},
+        {"label": "1", "precision": 0.96, "recall": 1.0, "f1": 0.98, "support": 25},
+    ],
+    "macro": {"precision": 0.98, "recall": 0.98, "f1": 0.98},
+    "confusion_matrix": [[24, 1], [0, 25]],
+}
+REPORT: dict[str, Any] = {
+    "history": {"loss": [0.9, 0.3], "accuracy": [0.6, 0.9], "val_loss": [0.8, 0.28], "val_accuracy": [0.7, 0.93]},
+    "best_epoch": 2,
+    "test": EVALUATION,
+}
+CARD: dict[str, Any] = {
+    "format": 1,
+    "model": "signs",
+    "version": 3,
+    "created_at": 1795512600000,
+    "cut": "block5_pool",
+    "tail": [],
+    "head": {"pooling": "avg", "hidden_units": [], "batch_norm": False, "dropout": 0.0, "classes": 2},
+    "classes": ["0", "1"],
+    "input": {"interpolation": "nearest", "preprocessing": "caffe", "precision": "float32", "pixels": 1},
+    "trunk_digest": "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd",
+    "parameters": [
+        {"name": "predictions/kernel", "shape": [512, 2], "trainable": True, "count": 1024},
+        {"name": "predictions/bias", "shape": [2], "trainable": True, "count": 2},
+    ],
+    "trainable_parameters": 1026,
+    "frozen_parameters": 14714688,
+    "recipe": {"preset": "feature-extraction", "pooling": "avg", "hidden_units": []},
+    "dataset": DATASET["id"],
+    "dataset_revision": DATASET["revision"],
+    "job_id": JOB["id"],
+    "metrics": VERSION["metrics"],
+}

@@ -1,0 +1,49 @@
+"""The HTTP application. Importing it reads no setting, connects to nothing and leaves TensorFlow alone."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from app import errors
+from app.auth import require_key
+from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
+from app.middleware import RequestId
+from app.routes import datasets, health, jobs, models, predict
+from app.schemas import Problem
+from graft import __version__
+from graft.settings import Settings
+
+DESCRIPTION = """VGG16 as a service: ImageNet predictions, and new classifiers grafted onto its trunk.
+
+Upload a zip of labelled pictures, train a model on it, and ask the model at its own route.
+Every failure is `application/problem+json` with a sentence that says what to do."""
+
+
+class Api(FastAPI):
+    """FastAPI, with the schema that the documented problems refer to."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+        return document
+
+
+def create_app(settings: Settings | None = None, *, predictor: PredictorFactory = tensorflow_predictor) -> FastAPI:
+    """The application; `settings` come from the environment when none are given."""
+    settings = settings or Settings()
+    app = Api(
+        title="Graft",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan(settings, predictor),
+        redoc_url=None,
+    )
+    app.state.api_keys = settings.api_keys
+    app.add_middleware(RequestId)
+    errors.install(app)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
+    for routes in (predict, models, datasets, jobs):
+        api.include_router(routes.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,69 @@
+"""Jobs: start a training, follow it, stop it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app import submit
+from app.deps import TEXT, AfterId, JobId, PageSize, UseServices
+from app.errors import problems
+from app.schemas import EventAnswer, JobAnswer, JobRequest, Page
+from app.uploads import BoundedRoute
+from graft.jobs import Kind, State
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=BoundedRoute)
+
+
+@router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413))
+def create(body: JobRequest, services: UseServices, response: Response) -> JobAnswer:
+    """The dataset must be ready; the job keeps to its revision of this moment. Progress is at the answer's Location."""
+    job = submit.training(
+        services.datasets,
+        services.jobs,
+        services.doorbell,
+        dataset=body.dataset,
+        model=body.model,
+        recipe=body.recipe,
+        priority=body.priority,
+        metadata=body.metadata,
+    )
+    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+    return JobAnswer.of(job)
+
+
+@router.get("", summary="List jobs, newest first", responses=problems(404))
+def index(
+    services: UseServices,
+    state: Annotated[State | None, Query()] = None,
+    kind: Annotated[Kind | None, Query()] = None,
+    model: Annotated[str | None, Query(pattern=TEXT)] = None,
+    dataset: Annotated[str | None, Query(pattern=TEXT)] = None,
+    limit: PageSize = 50,
+    after: AfterId = None,
+) -> Page[JobAnswer]:
+    jobs, more = services.jobs.list(
+        limit=limit, after=after, state=state, kind=kind, model=model, dataset=dataset
+    )
+    return Page(data=[JobAnswer.of(job) for job in jobs], has_more=more)
+
+
+@router.get("/{job}", summary="How a job is getting on", responses=problems(404))
+def show(services: UseServices, job: JobId) -> JobAnswer:
+    return JobAnswer.of(services.jobs.get(job))
+
+
+@router.post("/{job}/cancel", summary="Stop a job", responses=problems(404, 409))
+def cancel(services: UseServices, job: JobId) -> JobAnswer:
+    """A queued job is cancelled at once; a running one is `cancelling` until its process has left."""
+    return JobAnswer.of(services.jobs.cancel(job))
+
+
+@router.get("/{job}/events", summary="What happened to a job, oldest first", responses=problems(404))
+def events(
+    services: UseServices,
+    job: JobId,
+    after: Annotated[int, Query(ge=0, lt=2**63, description="Id of the last event of the page before.")] = 0,
+    limit: PageSize = 100,
+) -> Page[EventAnswer]:
+    found, more = services.jobs.events(job, after=after, limit=limit)
+    return Page(data=[EventAnswer.of(event) for event in found], has_more=more)

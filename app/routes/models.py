@@ -1,0 +1,100 @@
+"""The registry: models, their versions, aliases and reports."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from app import catalogue
+from app.deps import AfterName, AliasName, ModelName, PageSize, UseServices, VersionNumber
+from app.errors import problems
+from app.examples import CARD, REPORT
+from app.schemas import AliasRequest, Model, Page
+from app.uploads import BoundedRoute
+from graft import registry
+
+router = APIRouter(prefix="/models", tags=["models"], route_class=BoundedRoute)
+
+
+def _json(description: str, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {"application/json": {"example": example}}}}
+
+
+PNG: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("", summary="List models by name", responses=problems())
+def index(services: UseServices, limit: PageSize = 50, after: AfterName = None) -> Page[Model]:
+    """`vgg16`, the stock ImageNet classifier, is among them."""
+    models, more = catalogue.page(services.registry, services.engine, limit=limit, after=after)
+    return Page(data=models, has_more=more)
+
+
+@router.get("/{model}", summary="A model's versions and aliases", responses=problems(404))
+def show(services: UseServices, model: ModelName) -> Model:
+    return catalogue.model(services.registry, services.engine, model)
+
+
+@router.get(
+    "/{model}/versions/{version}",
+    summary="A version's card: layers, classes, recipe, metrics",
+    responses=_json("The card.", CARD) | problems(404),
+)
+def card(services: UseServices, model: ModelName, version: VersionNumber) -> dict[str, Any]:
+    return catalogue.card(services.registry, services.engine, model, version)
+
+
+@router.delete("/{model}", status_code=204, summary="Delete a model with all its versions", responses=problems(404, 409))
+def delete(services: UseServices, model: ModelName) -> None:
+    services.registry.delete(model)
+
+
+@router.delete(
+    "/{model}/versions/{version}", status_code=204, summary="Delete a version", responses=problems(404, 409)
+)
+def delete_version(services: UseServices, model: ModelName, version: VersionNumber) -> None:
+    """Its number is never given again."""
+    services.registry.delete(model, version)
+
+
+@router.put("/{model}/aliases/{alias}", summary="Point an alias at a version", responses=problems(400, 404, 409, 413))
+def set_alias(services: UseServices, model: ModelName, alias: AliasName, body: AliasRequest) -> Model:
+    """`stable` follows the newest version until it is set here."""
+    services.registry.set_alias(model, alias, body.version)
+    return catalogue.model(services.registry, services.engine, model)
+
+
+@router.get(
+    "/{model}/versions/{version}/report",
+    summary="A version's evaluation",
+    response_class=FileResponse,
+    responses=_json("The evaluation.", REPORT) | problems(404),
+)
+def report(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
+    return FileResponse(services.registry.file(model, version, registry.METRICS), media_type="application/json")
+
+
+@router.get(
+    "/{model}/versions/{version}/report/confusion_matrix.png",
+    summary="A version's confusion matrix: true classes down, predicted across",
+    response_class=FileResponse,
+    responses=PNG | problems(404),
+)
+def confusion_matrix(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
+    return _picture(services.registry, model, version, "confusion_matrix.png")
+
+
+@router.get(
+    "/{model}/versions/{version}/report/learning_curves.png",
+    summary="Loss and accuracy by epoch",
+    response_class=FileResponse,
+    responses=PNG | problems(404),
+)
+def learning_curves(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
+    return _picture(services.registry, model, version, "learning_curves.png")
+
+
+def _picture(models: registry.Registry, model: str, version: int, name: str) -> FileResponse:
+    return FileResponse(models.file(model, version, f"{registry.REPORT}/{name}"), media_type="image/png")

@@ -1,0 +1,256 @@
+"""What goes over the wire. Inside, the same things are the library's dataclasses; `of` turns one into the other."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, ParamSpec, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from app import examples
+from graft.datasets import Dataset
+from graft.errors import InvalidInput
+from graft.jobs import Event, Job
+from graft.registry import check_name
+from graft.training.recipe import PRESETS, Recipe, parse_recipe
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _instant(value: object) -> object:
+    """Inside, times are epoch milliseconds; outside, ISO 8601 in UTC."""
+    return datetime.fromtimestamp(value / 1000, UTC) if isinstance(value, int) else value
+
+
+def _as_field(check: Callable[P, T]) -> Callable[P, T]:
+    """Let a library function that raises InvalidInput check a field: of errors, pydantic collects only ValueErrors."""
+
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return check(*args, **kwargs)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+
+    return checked
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+_RECIPE_SCHEMA = {
+    "anyOf": [{"type": "string", "enum": list(PRESETS)}, {"type": "object"}, {"type": "null"}],
+    "description": "A preset's name, or an object: a preset and the fields that differ from it.",
+}
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class Problem(BaseModel):
+    """RFC 9457, and `error`: the detail once more, where TF Serving and Open Inference clients look for it."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [examples.PROBLEM]})
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list. Where `has_more` is true, the next part comes with `after` set to the last entry's id."""
+
+    data: list[T]
+    has_more: bool = False
+
+
+class Live(BaseModel):
+    model_config = _example({"status": "live"})
+
+    status: str = "live"
+
+
+class Ready(BaseModel):
+    """`classifier`: whether the ImageNet part is there, so that `vgg16` answers."""
+
+    model_config = _example(examples.READY)
+
+    status: str = "ready"
+    trunk: bool
+    classifier: bool
+    precision: str
+
+
+class Label(BaseModel):
+    label: str
+    index: int
+    probability: float
+
+
+class ImageNetLabel(Label):
+    wnid: str
+
+
+class PicturePrediction(BaseModel):
+    """`top`: the likeliest labels, likeliest first. `filename` is null for a raw body."""
+
+    filename: str | None
+    top: list[ImageNetLabel] | list[Label]
+
+
+class Prediction(BaseModel):
+    """One entry for each picture, in the order in which they came."""
+
+    model_config = _example(examples.PREDICTION)
+
+    model: str
+    version: int
+    predictions: list[PicturePrediction]
+
+    @classmethod
+    def of(cls, predicted: "Predicted") -> Self:
+        entries = [
+            PicturePrediction(filename=entry.filename, top=[_label(guess) for guess in entry.top])
+            for entry in predicted.entries
+        ]
+        return cls(model=predicted.model, version=predicted.version, predictions=entries)
+
+
+class Version(BaseModel):
+    model_config = _example(examples.VERSION)
+
+    version: int
+    created_at: Instant | None
+    status: str
+    metrics: dict[str, Any] | None
+
+
+class Model(BaseModel):
+    model_config = _example(examples.MODEL)
+
+    name: str
+    versions: list[Version]
+    aliases: dict[str, int]
+
+
+class AliasRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 3}]})
+
+    version: Annotated[int, Field(ge=1)]
+
+
+class DatasetRequest(BaseModel):
+    """What comes along with an archive. The fractions are used only for splits that the folder lacks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200, examples=["signs"])] = "dataset"
+    validation_split: Annotated[float, Field(ge=0, lt=1, examples=[0.2])] = 0.2
+    test_split: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
+    split_seed: Annotated[int, Field(ge=0, lt=2**31, examples=[0])] = 0
+
+
+class DatasetAnswer(BaseModel):
+    """`counts`: pictures by split and class. `problems`: what was left out, file by file, and why."""
+
+    model_config = _example(examples.DATASET)
+
+    id: str
+    name: str
+    state: str
+    revision: str | None
+    classes: list[str] | None
+    counts: dict[str, dict[str, int]] | None
+    problems: list[dict[str, Any]]
+    created_at: Instant
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        return cls.model_validate(asdict(dataset))
+
+
+class JobRequest(BaseModel):
+    """A training run: which dataset, under which name, by which recipe."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "dataset": examples.DATASET["id"],
+                    "model": "signs",
+                    "recipe": {"preset": "fine-tuning", "epochs": 5},
+                }
+            ]
+        },
+    )
+
+    dataset: str
+    model: Annotated[str, AfterValidator(_as_field(check_name))]
+    # Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
+    recipe: Annotated[
+        Recipe,
+        BeforeValidator(_as_field(parse_recipe), json_schema_input_type=str | dict[str, Any] | None),
+        WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
+        Field(default=None, validate_default=True),
+    ]
+    priority: Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")] = 0
+    metadata: Annotated[dict[str, Any], Field(description="Yours: kept and given back, never read.")] = {}
+
+
+class JobProgress(BaseModel):
+    """Epochs and steps count from 1. All are null before the job runs; those that a phase lacks stay null."""
+
+    phase: str | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    eta_seconds: float | None = None
+
+
+class JobError(BaseModel):
+    code: str
+    message: str
+
+
+class JobAnswer(BaseModel):
+    model_config = _example(examples.JOB)
+
+    id: str
+    kind: str
+    state: str
+    model: str | None
+    version: int | None
+    dataset: str | None
+    revision: str | None
+    recipe: dict[str, Any] | None
+    priority: int
+    progress: JobProgress
+    metrics: dict[str, Any] | None
+    result: dict[str, Any] | None
+    failures: int
+    error: JobError | None
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
+        return cls.model_validate(asdict(job) | {"progress": job.progress or {}, "error": error})
+
+
+class EventAnswer(BaseModel):
+    model_config = _example(examples.EVENT)
+
+    id: int
+    type: str
+    data: dict[str, Any]
+    at: Instant
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        return cls.model_validate(asdict(event))

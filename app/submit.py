@@ -1,0 +1,79 @@
+"""Taking on work: check what it needs, write the job, ring. All of it blocks on SQL and disk."""
+
+from pathlib import Path
+from typing import Any
+
+from app.schemas import DatasetRequest
+from graft.datasets import Dataset, Datasets
+from graft.errors import Conflict
+from graft.jobs import FINISHED, QUEUE_OF, Doorbell, Job, Jobs
+from graft.registry import check_trainable
+from graft.training.recipe import Recipe
+
+# Validation decodes every picture: seconds to minutes.
+RETRY_SECONDS = 2
+
+
+def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, archive: Path, wanted: DatasetRequest) -> Dataset:
+    """Unpack an archive into a new dataset, and queue its validation. The archive's file is gone afterwards."""
+    created = datasets.create(archive, **wanted.model_dump())
+    job = jobs.create("validate", dataset=created.id)
+    doorbell.ring(QUEUE_OF["validate"], job.id)
+    return created
+
+
+def training(
+    datasets: Datasets,
+    jobs: Jobs,
+    doorbell: Doorbell,
+    *,
+    dataset: str,
+    model: str,
+    recipe: Recipe,
+    priority: int,
+    metadata: dict[str, Any],
+) -> Job:
+    """Queue a training run on the dataset's revision of this moment.
+
+    Raises Conflict for the built-in model's name and for a dataset that is not ready, NotFound for one that is not there.
+    """
+    check_trainable(model)
+    revision = _ready(datasets.get(dataset), jobs)
+    job = jobs.create(
+        "train",
+        model=model,
+        dataset=dataset,
+        revision=revision,
+        recipe=recipe.model_dump(mode="json"),
+        priority=priority,
+        metadata=metadata,
+    )
+    doorbell.ring(QUEUE_OF["train"], job.id)
+    return job
+
+
+def delete_dataset(datasets: Datasets, jobs: Jobs, dataset: str) -> None:
+    """Raises NotFound, and Conflict while a job that is not finished uses the dataset."""
+    datasets.get(dataset)
+    if jobs.active_on_dataset(dataset):
+        raise Conflict(
+            f"A dataset can be deleted once no job uses it; a job that is not finished uses {dataset}. "
+            "Wait for it, or cancel it.",
+            retry_after=RETRY_SECONDS,
+        )
+    datasets.delete(dataset)
+
+
+def _ready(found: Dataset, jobs: Jobs) -> str:
+    """The revision of a dataset that can be trained on. Raises Conflict for any other."""
+    rule = "A dataset must be ready before a job trains on it"
+    if found.revision is not None and found.state == "ready":
+        return found.revision
+    if found.state == "rejected":
+        reasons = "; ".join(str(each.get("reason")) for each in found.problems[:3])
+        raise Conflict(f"{rule}; {found.id} was rejected: {reasons} Upload a corrected one.")
+    validations, _ = jobs.list(kind="validate", dataset=found.id, limit=1)
+    if validations and validations[0].state in FINISHED:
+        job = validations[0]
+        raise Conflict(f"{rule}; the validation of {found.id} ended as {job.state}: {job.error_message}. Upload it again.")
+    raise Conflict(f"{rule}; {found.id} is {found.state}. Ask again soon.", retry_after=RETRY_SECONDS)
