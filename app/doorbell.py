@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class CeleryDoorbell:
-    """graft.jobs.Doorbell over the broker that `options` (graft.jobs.broker_options) names. Connects when first rung."""
+    """graft.jobs.Doorbell over the broker of `options` (graft.jobs.broker_options). Connects when first rung."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._app = Celery("graft", set_as_current=False)

@@ -7,7 +7,7 @@ RING = "graft.ring"  # the Celery task that both sides mean; it has one keyword 
 
 
 class Doorbell(Protocol):
-    """Wakes a worker of a queue. Celery's one is in app.doorbell and worker.tasks; tests keep lists."""
+    """Wakes a worker of a queue. Celery's are in app.doorbell and worker.tasks; tests keep lists."""
 
     def ring(self, queue: str, job_id: str) -> None:
         """Say that `queue` has work. Never raises for a broker that is down: it logs, and the reaper rings later."""
@@ -19,7 +19,7 @@ def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:
     The folders for the files are made here, as neither side can do without them.
     """
     options: dict[str, Any] = {
-        "broker_url": broker_url or "filesystem://",
+        "broker_url": broker_url or "filesystem://localhost",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_serializer": "json",
@@ -42,5 +42,6 @@ def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:
         "processed_folder": str(folders["processed"]),
         "control_folder": str(folders["control"]),
         "store_processed": True,
+        "polling_interval": 0.2,
     }
     return options | {"broker_transport_options": transport}

@@ -1,0 +1,145 @@
+"""The job process: `python -m worker.job JOB FENCE`. It does one job under one claim, then ends.
+
+Exit status: 0, the end of the job is written down; RELEASED, it was asked to stop and its state is saved, or another
+claim has taken over; anything else is a crash. SIGTERM: save the state and leave.
+"""
+
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from graft.database import connect
+from graft.errors import GraftError, Interrupted, InvalidInput, StaleFence
+from graft.jobs import Job, Jobs
+from graft.settings import Settings
+from worker.death_watch import end_with_supervisor
+from worker.monitor import JobMonitor
+from worker.process import RELEASED
+
+if TYPE_CHECKING:
+    from graft.datasets import Datasets
+
+logger = logging.getLogger(__name__)
+NICENESS = 10  # serving goes first
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a job has to work with."""
+
+    settings: Settings
+    engine: Engine
+    jobs: Jobs
+    job: Job
+    monitor: JobMonitor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job that has succeeded leaves in its row."""
+
+    version: int | None = None
+    metrics: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
+
+
+Work = Callable[[Desk], Outcome]
+
+
+def main(arguments: list[str], work: Work) -> int:
+    """Do the job with the id and the fence in `arguments`. Returns the exit status."""
+    job_id, fence = arguments[0], int(arguments[1])
+    end_with_supervisor()
+    os.nice(NICENESS)
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {job_id}: %(message)s")
+    settings = Settings()
+    engine = connect(settings.sqlalchemy_url)
+    jobs = Jobs(engine, lease_seconds=settings.lease_seconds)
+    monitor = JobMonitor(jobs, job_id, fence)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: monitor.stop())
+    try:
+        monitor.guard()
+        outcome = work(Desk(settings, engine, jobs, jobs.get(job_id), monitor))
+        jobs.succeed(job_id, fence, version=outcome.version, metrics=outcome.metrics, result=outcome.result)
+    except (Interrupted, StaleFence) as error:
+        logger.info("%s", error)
+        return RELEASED
+    except GraftError as error:
+        return _fail(jobs, job_id, fence, error)
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _fail(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> int:
+    """An error that another run would meet again."""
+    logger.error("%s", error)
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+    try:
+        jobs.fail(job_id, fence, code=code, message=str(error))
+    except StaleFence:
+        return RELEASED
+    return 0
+
+
+def do(desk: Desk) -> Outcome:
+    """The work of the job's kind."""
+    kinds: dict[str, Work] = {"validate": _validate, "train": _train}
+    if desk.job.kind not in kinds:
+        raise InvalidInput(f"A job's kind must be one of {', '.join(kinds)}; received {desk.job.kind}.")
+    return kinds[desk.job.kind](desk)
+
+
+def _datasets(desk: Desk) -> "Datasets":
+    from graft.datasets import ArchiveLimits, Datasets
+
+    limits = ArchiveLimits(
+        bytes=desk.settings.archive_bytes,
+        entries=desk.settings.archive_entries,
+        file_bytes=desk.settings.archive_file_bytes,
+        ratio=desk.settings.archive_ratio,
+        picture_pixels=desk.settings.picture_pixels,
+    )
+    return Datasets(desk.engine, desk.settings.home, limits)
+
+
+def _validate(desk: Desk) -> Outcome:
+    if desk.job.dataset is None:
+        raise InvalidInput(f"A validate job needs a dataset; {desk.job.id} has none.")
+    dataset = _datasets(desk).validate(desk.job.dataset, desk.monitor)
+    return Outcome(result={"state": dataset.state, "revision": dataset.revision})
+
+
+def _train(desk: Desk) -> Outcome:
+    from graft.registry import Registry
+    from graft.training.run import Stores, train_job
+    from graft.vgg16.weights import WeightStore
+
+    settings, jobs, job = desk.settings, desk.jobs, desk.job
+    stores = Stores(
+        datasets=_datasets(desk),
+        registry=Registry(settings.home / "registry", desk.engine),
+        weights=WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url),
+        home=settings.home,
+    )
+    before = jobs.reserved(job.id)
+    trained = train_job(
+        job,
+        stores,
+        fence=job.fence,
+        monitor=desk.monitor,
+        reserved=None if before is None else before[1],
+        reserve=lambda model: jobs.reserve(job.id, job.fence, model),
+    )
+    return Outcome(version=trained.version, metrics=trained.metrics)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], do))
