@@ -53,7 +53,7 @@ class FeatureKind:
 
 
 class FeatureStore:
-    """Features under `root`, one file each. Two processes may compute the same one: either rename leaves equal bytes."""
+    """Features under `root`, one file each. Two processes may compute the same one: either leaves equal bytes."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

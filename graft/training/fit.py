@@ -12,7 +12,7 @@ from graft.training.checkpoint import Arrays, Checkpoint, Checkpoints, History, 
 from graft.training.evaluate import evaluate
 from graft.training.recipe import Recipe
 from graft.training.sampling import Batches, Indices
-from graft.training.splits import Split
+from graft.training.splits import SplitFeatures
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
 from graft.vgg16.heads import probabilities
@@ -32,8 +32,8 @@ class Fitted:
 def fit(
     recipe: Recipe,
     graft: TrainableGraft,
-    training: Split,
-    validation: Split,
+    training: SplitFeatures,
+    validation: SplitFeatures,
     checkpoints: Checkpoints,
     monitor: Monitor,
 ) -> Fitted:
@@ -60,8 +60,8 @@ def fit(
 class _Loop:
     recipe: Recipe
     graft: TrainableGraft
-    training: Split
-    validation: Split
+    training: SplitFeatures
+    validation: SplitFeatures
     checkpoints: Checkpoints
     monitor: Monitor
     run: RunState
@@ -129,7 +129,7 @@ class _Loop:
         return Progress("training", epoch, self.recipe.epochs, step, self.batches.steps, round(rate * left, 1))
 
 
-def evaluate_on(split: Split, batches: Sequence[Indices], graft: TrainableGraft) -> dict[str, Any]:
+def evaluate_on(split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft) -> dict[str, Any]:
     """What `evaluate` says of the split's pictures in these batches."""
     logits = np.concatenate([graft.logits(split.features(batch)) for batch in batches])
     return evaluate(probabilities(logits), split.labels[np.concatenate(batches)], split.classes)

@@ -14,7 +14,7 @@ from graft.training.features import FeatureKind, FeatureStore
 from graft.training.fit import Fitted, evaluate_on, fit, in_order
 from graft.training.publish import Evaluations, parameter_table, publish, shared_parameters
 from graft.training.recipe import Recipe
-from graft.training.splits import Split, open_splits
+from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
 from graft.vgg16.heads import initial_head
@@ -131,7 +131,7 @@ def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
     return TrainableGraft(recipe, spec, {**tail, **initial_head(spec, recipe.seed)})
 
 
-def _evaluate(split: Split, recipe: Recipe, graft: TrainableGraft) -> dict[str, Any]:
+def _evaluate(split: SplitFeatures, recipe: Recipe, graft: TrainableGraft) -> dict[str, Any]:
     """Every picture of the split, once."""
     return evaluate_on(split, in_order(len(split), recipe.validation_batch_size), graft)
 

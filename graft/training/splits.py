@@ -9,16 +9,15 @@ import numpy.typing as npt
 
 from graft import images
 from graft.datasets import Datasets, Manifest, Picture
+from graft.datasets.manifest import SPLITS
 from graft.errors import Interrupted
 from graft.training.features import FeatureKind, FeatureStore, Keyed, extract
 from graft.types import Monitor, Progress
 from graft.vgg16.trunk import TrunkRunner
 
-SPLITS = ("train", "validation", "test")
-
 
 @dataclass(frozen=True)
-class Split:
+class SplitFeatures:
     """One split ready to train on: labels (n,) int32 into classes; features by indices, (batch,) -> float32 rows."""
 
     classes: tuple[str, ...]
@@ -37,7 +36,7 @@ def open_splits(
     kind: FeatureKind,
     trunk: Callable[[], TrunkRunner],
     monitor: Monitor,
-) -> Mapping[str, Split]:
+) -> Mapping[str, SplitFeatures]:
     """Every split of the manifest by name, possibly empty. `trunk` is called only when features must be computed.
 
     Raises Interrupted at a request to stop; the features computed so far are kept.
@@ -72,6 +71,8 @@ def _compute(
             raise Interrupted(f"stopped with the features of {done} of {pictures} pictures computed; they are kept.")
 
 
-def _split(store: FeatureStore, kind: FeatureKind, classes: tuple[str, ...], pictures: Sequence[Picture]) -> Split:
+def _split(
+    store: FeatureStore, kind: FeatureKind, classes: tuple[str, ...], pictures: Sequence[Picture]
+) -> SplitFeatures:
     labels = np.array([picture.label for picture in pictures], np.int32)
-    return Split(classes, labels, lambda indices: store.read(kind, [pictures[i] for i in indices]))
+    return SplitFeatures(classes, labels, lambda indices: store.read(kind, [pictures[i] for i in indices]))
