@@ -161,6 +161,9 @@ def test_another_networks_trunk_is_refused(tmp_path: Path, trunk_file: Path) -> 
         offline(tmp_path, tmp_path).trunk()
 
 
+Damage = Callable[[Path, Path], None]
+
+
 def _truncated(path: Path, trunk_file: Path) -> None:
     path.write_bytes(trunk_file.read_bytes()[:1_000_000])
 
@@ -199,9 +202,14 @@ def test_a_folder_that_is_none_is_said_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "layout", ["{0}/{0}_W_1:0 {0}/{0}_b_1:0", "model_weights/{0}/{0}/kernel:0 model_weights/{0}/{0}/bias:0"]
+    ("kernel_at", "bias_at"),
+    [
+        ("{0}/{0}_W_1:0", "{0}/{0}_b_1:0"),
+        ("{0}/{0}/kernel:0", "{0}/{0}/bias:0"),
+        ("model_weights/{0}/{0}/kernel:0", "model_weights/{0}/{0}/bias:0"),
+    ],
 )
-def test_every_layout_that_keras_wrote_is_read(tmp_path: Path, layout: str) -> None:
+def test_every_layout_that_keras_wrote_is_read(tmp_path: Path, kernel_at: str, bias_at: str) -> None:
     rng = np.random.default_rng(0)
     shapes = {"a": (3, 3, 2, 4), "b": (5, 6)}
     wrote = {name: (rng.random(s, np.float32), rng.random(s[-1:], np.float32)) for name, s in shapes.items()}
