@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from graft.jobs.doorbell import RING
 
@@ -21,8 +20,11 @@ class CeleryDoorbell:
     def ring(self, queue: str, job_id: str) -> None:
         try:
             # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
-            self._app.send_task(RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry=False)
-        except (OperationalError, OSError) as error:
+            # One retry, as an idle connection may have died meanwhile.
+            self._app.send_task(
+                RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry_policy={"max_retries": 1}
+            )
+        except Exception as error:  # kombu lets each transport's own errors through
             logger.warning("The broker does not answer, so %s waits for a worker to look by itself: %s", job_id, error)
 
     def close(self) -> None:

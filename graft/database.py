@@ -47,7 +47,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for SELECTs that sees one state of the database and on SQLite waits for no writer."""
+    """A connection for SELECTs, which waits for no writer."""
     with engine.connect() as connection:
         yield connection.execution_options(graft_reading=True)
 

@@ -62,7 +62,7 @@ def main(
         doorbell,
         queue,
         busy=lambda: supervisor.busy,
-        sweep=lambda: transport.sweep(settings.home / "broker" / "processed"),
+        tend_broker=_tend(app, settings),
         every_seconds=settings.heartbeat_seconds,
         patience_seconds=patience_seconds,
     )
@@ -82,6 +82,13 @@ def main(
     reaper.join()
     engine.dispose()
     return int(worker.exitcode or 0)
+
+
+def _tend(app: Celery, settings: Settings) -> Callable[[], None]:
+    """What the broker needs now and then: nothing, unless it is our folder."""
+    if settings.broker_url is not None:
+        return lambda: None
+    return lambda: transport.tend(app.conf.broker_transport_options)
 
 
 def _stop_on_signals(supervisor: Supervisor, reaper: Reaper) -> None:

@@ -11,20 +11,19 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Engine
 
 from graft.database import connect
+from graft.datasets import ArchiveLimits, Datasets
 from graft.errors import GraftError, Interrupted, InvalidInput, StaleFence
 from graft.jobs import Job, Jobs
+from graft.registry import Registry
 from graft.settings import Settings
 from worker.death_watch import end_with_supervisor
 from worker.monitor import JobMonitor
 from worker.process import RELEASED
-
-if TYPE_CHECKING:
-    from graft.datasets import Datasets
 
 logger = logging.getLogger(__name__)
 NICENESS = 10  # serving goes first
@@ -97,9 +96,7 @@ def do(desk: Desk) -> Outcome:
     return kinds[desk.job.kind](desk)
 
 
-def _datasets(desk: Desk) -> "Datasets":
-    from graft.datasets import ArchiveLimits, Datasets
-
+def _datasets(desk: Desk) -> Datasets:
     limits = ArchiveLimits(
         bytes=desk.settings.archive_bytes,
         entries=desk.settings.archive_entries,
@@ -118,7 +115,6 @@ def _validate(desk: Desk) -> Outcome:
 
 
 def _train(desk: Desk) -> Outcome:
-    from graft.registry import Registry
     from graft.training.run import Stores, train_job
     from graft.vgg16.weights import WeightStore
 

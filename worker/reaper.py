@@ -21,7 +21,7 @@ class Reaper(threading.Thread):
         queue: str,
         *,
         busy: Callable[[], bool],
-        sweep: Callable[[], None],
+        tend_broker: Callable[[], None],
         every_seconds: float,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
@@ -30,7 +30,7 @@ class Reaper(threading.Thread):
         self._doorbell = doorbell
         self._queue = queue
         self._busy = busy
-        self._sweep = sweep
+        self._tend_broker = tend_broker
         self._every_seconds = every_seconds
         self._patience_seconds = patience_seconds
         self._stopping = threading.Event()
@@ -58,4 +58,4 @@ class Reaper(threading.Thread):
         if now >= self._silent_until and not self._busy() and self._jobs.waiting(self._queue, self._patience_seconds):
             self._silent_until = now + self._patience_seconds
             self._doorbell.ring(self._queue, "the reaper")
-        self._sweep()
+        self._tend_broker()

@@ -41,12 +41,14 @@ class Supervisor:
         queue: str,
         *,
         heartbeat_seconds: float,
+        grace_seconds: float = GRACE_SECONDS,
         command: Callable[[Job], Sequence[str]] = job_command,
     ) -> None:
         self._jobs = jobs
         self._doorbell = doorbell
         self._queue = queue
         self._heartbeat_seconds = heartbeat_seconds
+        self._grace_seconds = grace_seconds
         self._command = command
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._wake = threading.Event()
@@ -92,7 +94,7 @@ class Supervisor:
             state = self._look(job, beat)
             if kill_at == math.inf and (self._stopping or state != "running"):
                 process.signal(signal.SIGTERM)
-                kill_at = now + GRACE_SECONDS
+                kill_at = now + self._grace_seconds
             if state == "stale" or now >= kill_at:
                 process.kill()
             self._wake.wait(min(TICK_SECONDS, self._heartbeat_seconds))

@@ -3,7 +3,6 @@
 import logging
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from graft.jobs.doorbell import RING
 from worker.supervisor import Supervisor
@@ -30,6 +29,9 @@ class CeleryDoorbell:
     def ring(self, queue: str, job_id: str) -> None:
         try:
             # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
-            self._app.send_task(RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry=False)
-        except (OperationalError, OSError) as error:
+            # One retry, as an idle connection may have died meanwhile.
+            self._app.send_task(
+                RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry_policy={"max_retries": 1}
+            )
+        except Exception as error:  # kombu lets each transport's own errors through
             logger.warning("The broker does not answer, so %s waits for the reaper: %s", job_id, error)

@@ -8,6 +8,8 @@ The sending side is kombu's own, and is what the application uses.
 
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -19,6 +21,7 @@ from graft.jobs.doorbell import RING
 
 logger = logging.getLogger(__name__)
 SETTLING_SECONDS = 2.0
+KEPT_SECONDS = 3600.0
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]  # kombu ships no types
@@ -68,11 +71,14 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
     Channel = Channel
 
 
-def sweep(processed: Path, older_than_seconds: float = 3600.0) -> None:
-    """Delete the messages that were taken longer ago than that."""
-    for file in processed.glob("*.msg"):
-        try:
-            if time.time() - file.stat().st_mtime > older_than_seconds:
+def tend(options: Mapping[str, Any]) -> None:
+    """Keep the broker's folders there, and delete the messages that were taken over KEPT_SECONDS ago.
+
+    options: the transport's, as graft.jobs.broker_options makes them.
+    """
+    for name in ("data_folder_in", "processed_folder"):
+        Path(options[name]).mkdir(parents=True, exist_ok=True)
+    for file in Path(options["processed_folder"]).glob("*.msg"):
+        with suppress(FileNotFoundError):  # another worker tends them, too
+            if time.time() - file.stat().st_mtime > KEPT_SECONDS:
                 file.unlink()
-        except FileNotFoundError:
-            continue
