@@ -1,4 +1,4 @@
-"""The key check: every route under /api/v1 asks for one of the configured keys; without any configured, none is asked."""
+"""The key check: routes under /api/v1 ask for one of the configured keys, where any is configured."""
 
 import hmac
 from typing import Annotated

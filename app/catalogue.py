@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any
 
-from app.deps import Predicts
+from app.predicts import Predicts
 from app.schemas import Model, Version
 from app.warmup import Warmup
 from graft.errors import CorruptVersion, NotFound

@@ -1,72 +1,18 @@
 """What routes ask for by type. The lifespan composes it; a route finds it on the application."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query, Request
 
 from app.draining import Drain
 from app.examples import DATASET, JOB
+from app.predicts import Predicts
 from app.warmup import Warmup
 from graft.datasets import Datasets
 from graft.jobs import Doorbell, Jobs
 from graft.registry import Registry
-
-
-class Guess(Protocol):
-    """One label of a picture; `wnid` is None but for ImageNet's labels."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def index(self) -> int: ...
-    @property
-    def probability(self) -> float: ...
-    @property
-    def wnid(self) -> str | None: ...
-
-
-class Entry(Protocol):
-    """One picture's answer, the likeliest label first."""
-
-    @property
-    def filename(self) -> str | None: ...
-    @property
-    def top(self) -> Sequence[Guess]: ...
-
-
-class Predicted(Protocol):
-    @property
-    def model(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def entries(self) -> Sequence[Entry]: ...
-
-
-class Predicts(Protocol):
-    """What the predict routes need. graft.engine's Predictor is it in service; its trunk costs seconds to load."""
-
-    def start(self) -> None:
-        """Load the trunk. Blocks for seconds, or for as long as a download takes. Raises MissingWeights."""
-
-    def close(self) -> None: ...
-
-    def state(self) -> dict[str, Any]:
-        """trunk, classifier: whether each is loaded or can be; precision."""
-
-    def predict(
-        self,
-        model: str,
-        files: Sequence[tuple[str | None, bytes]],
-        *,
-        version: int | None = None,
-        alias: str | None = None,
-        top: int = 5,
-    ) -> Predicted:
-        """Blocks; called from many threads at once. Raises NotFound, NotAPicture, TooLarge, Unavailable."""
 
 
 @dataclass(frozen=True)

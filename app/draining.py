@@ -20,7 +20,7 @@ class Drain:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Call it on the server's event loop, once the server has its own handler in place (uvicorn: in the lifespan)."""
+        """For the server's event loop, once the server's own handler is in place (uvicorn's is before the lifespan)."""
         inner = signal.getsignal(signal.SIGTERM)
         if not callable(inner) or threading.current_thread() is not threading.main_thread():
             yield

@@ -74,15 +74,20 @@ def internal(request_id: str) -> JSONResponse:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` of a route: these statuses, and those that every route under /api/v1 can answer with."""
-    kinds = {kind.status: kind for kind in (*KINDS.values(), *BY_STATUS.values())} | BY_STATUS
-    return {status: _documented(kinds[status]) for status in sorted({401, 422, 500, *statuses})}
+    """OpenAPI `responses` of a route under /api/v1: these statuses, and those that any of them can answer with."""
+    return documented(401, 422, 500, *statuses)
 
 
-def _documented(kind: Kind) -> dict[str, Any]:
-    example = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": "…", "error": "…"}
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": kind.title, "content": {"application/problem+json": {"schema": schema, "example": example}}}
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: _response(status) for status in sorted(statuses)}
+
+
+def _response(status: int) -> dict[str, Any]:
+    kinds = [kind for kind in (*KINDS.values(), *BY_STATUS.values()) if kind.status == status]
+    titles = list(dict.fromkeys(kind.title for kind in kinds))
+    example = {"type": kinds[0].type, "title": titles[0], "status": status, "detail": "…", "error": "…"}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    return {"description": ", or: ".join(titles), "content": {"application/problem+json": content}}
 
 
 def install(app: FastAPI) -> None:

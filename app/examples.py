@@ -42,7 +42,7 @@ DATASET: dict[str, Any] = {
     "revision": "6f1ed002ab5595859014ebf0951522d9f9b2d5c5b0a5b0d9a0e8f9c2b1d3e4f5",
     "classes": ["0", "1"],
     "counts": {"train": {"0": 160, "1": 158}, "validation": {"0": 40, "1": 39}},
-    "problems": [{"path": "1/broken.jpg", "reason": "The picture must decode; its data ends early."}],
+    "problems": [{"path": "1/broken.jpg", "code": "not_a_picture", "message": "The picture's data ends early."}],
     "created_at": "2026-11-24T09:00:00Z",
 }
 JOB: dict[str, Any] = {
@@ -65,7 +65,12 @@ JOB: dict[str, Any] = {
     "finished_at": None,
     "metadata": {},
 }
-EVENT: dict[str, Any] = {"id": 12, "type": "epoch", "data": {"epoch": 4, "val_loss": 0.28}, "at": "2026-11-24T09:06:10Z"}
+EVENT: dict[str, Any] = {
+    "id": 12,
+    "type": "epoch",
+    "data": {"epoch": 4, "val_loss": 0.28},
+    "at": "2026-11-24T09:06:10Z",
+}
 EVALUATION: dict[str, Any] = {
     "loss": 0.09,
     "accuracy": 0.98,

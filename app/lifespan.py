@@ -7,13 +7,14 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from app.deps import Limits, Predicts, Services
+from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
+from app.predicts import Predicts
 from app.warmup import Warmup
 from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Datasets
-from graft.jobs import Jobs
+from graft.jobs import Jobs, broker_options
 from graft.registry import Registry
 from graft.settings import Settings
 from graft.vgg16.weights import WeightStore
@@ -43,6 +44,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
     @asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         engine = connect(settings.sqlalchemy_url)
+        doorbell = CeleryDoorbell(broker_options(settings.broker_url, settings.home))
         try:
             await run_in_threadpool(migrate, engine)
             registry = Registry(settings.home / "registry", engine)
@@ -50,7 +52,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 jobs=Jobs(engine, lease_seconds=settings.lease_seconds),
                 datasets=Datasets(engine, settings.home, archive_limits(settings)),
                 registry=registry,
-                doorbell=await run_in_threadpool(CeleryDoorbell, settings.broker_url, settings.home),
+                doorbell=doorbell,
                 engine=Warmup(lambda: predictor(settings, registry)),
                 drain=Drain(),
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
@@ -62,6 +64,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 yield
             await run_in_threadpool(services.engine.close)
         finally:
+            await run_in_threadpool(doorbell.close)
             engine.dispose()
 
     return run

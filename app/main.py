@@ -1,5 +1,6 @@
 """The HTTP application. Importing it reads no setting, connects to nothing and leaves TensorFlow alone."""
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -10,7 +11,6 @@ from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
 from app.middleware import RequestId
 from app.routes import datasets, health, jobs, models, predict
 from app.schemas import Problem
-from graft import __version__
 from graft.settings import Settings
 
 DESCRIPTION = """VGG16 as a service: ImageNet predictions, and new classifiers grafted onto its trunk.
@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None, *, predictor: PredictorFactory 
     settings = settings or Settings()
     app = Api(
         title="Graft",
-        version=__version__,
+        version=version("graft"),
         description=DESCRIPTION,
         lifespan=lifespan(settings, predictor),
         redoc_url=None,

@@ -32,23 +32,23 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         asked = Headers(scope=scope).get(HEADER, "")
-        id = asked if _ACCEPTED.fullmatch(asked) else uuid4().hex
-        token = request_id.set(id)
+        this = asked if _ACCEPTED.fullmatch(asked) else uuid4().hex
+        token = request_id.set(this)
         started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)[HEADER] = id
+                MutableHeaders(scope=message)[HEADER] = this
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            log.exception("request %s: %s %s failed", id, scope["method"], scope["path"])
+            log.exception("request %s: %s %s failed", this, scope["method"], scope["path"])
             if started:
                 raise
-            await errors.internal(id)(scope, receive, send_with_id)
+            await errors.internal(this)(scope, receive, send_with_id)
         finally:
             request_id.reset(token)

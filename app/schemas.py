@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, ParamSpec, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from app import examples
+from app.predicts import Guess, Predicted
 from graft.datasets import Dataset
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job
 from graft.registry import check_name
 from graft.training.recipe import PRESETS, Recipe, parse_recipe
 
-P = ParamSpec("P")
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -23,16 +24,22 @@ def _instant(value: object) -> object:
     return datetime.fromtimestamp(value / 1000, UTC) if isinstance(value, int) else value
 
 
-def _as_field(check: Callable[P, T]) -> Callable[P, T]:
+def _as_field(check: Callable[[A], T]) -> Callable[[A], T]:
     """Let a library function that raises InvalidInput check a field: of errors, pydantic collects only ValueErrors."""
 
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+    def checked(value: A) -> T:
         try:
-            return check(*args, **kwargs)
+            return check(value)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 
     return checked
+
+
+def _recipe(value: object) -> Recipe:
+    if value is None or isinstance(value, str | dict):
+        return parse_recipe(value)
+    raise ValueError(f"recipe must be a preset's name or an object; received {value!r:.100}.")
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
@@ -99,6 +106,11 @@ class PicturePrediction(BaseModel):
     top: list[ImageNetLabel] | list[Label]
 
 
+def _label(guess: Guess) -> Label:
+    values = {"label": guess.label, "index": guess.index, "probability": guess.probability}
+    return Label(**values) if guess.wnid is None else ImageNetLabel(**values, wnid=guess.wnid)
+
+
 class Prediction(BaseModel):
     """One entry for each picture, in the order in which they came."""
 
@@ -109,7 +121,7 @@ class Prediction(BaseModel):
     predictions: list[PicturePrediction]
 
     @classmethod
-    def of(cls, predicted: "Predicted") -> Self:
+    def of(cls, predicted: Predicted) -> Self:
         entries = [
             PicturePrediction(filename=entry.filename, top=[_label(guess) for guess in entry.top])
             for entry in predicted.entries
@@ -191,7 +203,7 @@ class JobRequest(BaseModel):
     # Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
     recipe: Annotated[
         Recipe,
-        BeforeValidator(_as_field(parse_recipe), json_schema_input_type=str | dict[str, Any] | None),
+        BeforeValidator(_as_field(_recipe), json_schema_input_type=str | dict[str, Any] | None),
         WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
         Field(default=None, validate_default=True),
     ]

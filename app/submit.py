@@ -35,7 +35,7 @@ def training(
 ) -> Job:
     """Queue a training run on the dataset's revision of this moment.
 
-    Raises Conflict for the built-in model's name and for a dataset that is not ready, NotFound for one that is not there.
+    Raises NotFound for the dataset; Conflict while it is not ready, and for the built-in model's name.
     """
     check_trainable(model)
     revision = _ready(datasets.get(dataset), jobs)
@@ -70,10 +70,12 @@ def _ready(found: Dataset, jobs: Jobs) -> str:
     if found.revision is not None and found.state == "ready":
         return found.revision
     if found.state == "rejected":
-        reasons = "; ".join(str(each.get("reason")) for each in found.problems[:3])
+        reasons = "; ".join(str(each.get("message")) for each in found.problems[:3])
         raise Conflict(f"{rule}; {found.id} was rejected: {reasons} Upload a corrected one.")
     validations, _ = jobs.list(kind="validate", dataset=found.id, limit=1)
     if validations and validations[0].state in FINISHED:
         job = validations[0]
-        raise Conflict(f"{rule}; the validation of {found.id} ended as {job.state}: {job.error_message}. Upload it again.")
+        raise Conflict(
+            f"{rule}; the validation of {found.id} ended as {job.state}: {job.error_message}. Upload it again."
+        )
     raise Conflict(f"{rule}; {found.id} is {found.state}. Ask again soon.", retry_after=RETRY_SECONDS)

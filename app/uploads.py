@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartCallbacks, MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
@@ -41,7 +41,7 @@ class Upload:
 
 
 async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body in the pieces in which it arrives. Raises TooLarge beyond `limit` bytes, InvalidInput when it is empty."""
+    """The body, piece by piece as it arrives. Raises TooLarge beyond `limit` bytes, InvalidInput when it is empty."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body must be at most {limit} bytes; received {declared}.")
@@ -126,6 +126,8 @@ async def _archive_part(request: Request, limit: int, fields: Collection[str], d
     if archive is None:
         raise InvalidInput("A multipart body must have a part named archive; received none.")
     await disk.flush()
+    if not disk.size:
+        raise InvalidInput("An archive must not be empty; received no bytes.")
     return Upload(archive.filename, {name: text.decode("utf-8", "replace") for name, text in texts.items()})
 
 
@@ -133,10 +135,12 @@ class _Disk:
     """Gathers small pieces and writes them away from the event loop."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self.size = 0
         self._file = file
         self._waiting = bytearray()
 
     async def write(self, data: bytes) -> None:
+        self.size += len(data)
         self._waiting += data
         if len(self._waiting) >= _PIECE:
             await self.flush()
@@ -186,16 +190,18 @@ class _Parser:
         self._events: list[Part | bytes] = []
         self._header = (bytearray(), bytearray())
         self._disposition = b""
-        callbacks: MultipartCallbacks = {
-            "on_part_begin": self._on_part_begin,
-            "on_header_field": self._on_header_field,
-            "on_header_value": self._on_header_value,
-            "on_header_end": self._on_header_end,
-            "on_headers_finished": self._on_headers_finished,
-            "on_part_data": self._on_part_data,
-            "on_end": self._on_end,
-        }
-        self._parser = MultipartParser(boundary, callbacks)
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_end": self._on_end,
+            },
+        )
 
     def feed(self, data: bytes) -> list[Part | bytes]:
         self._parser.write(data)

@@ -20,8 +20,8 @@ ARCHIVE = {"type": "string", "format": "binary"}
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "A zip, as it is or as the part `archive`. Folders are classes, inside train/, validation/, test/ or "
-        "on their own.",
+        "description": "A zip, as it is or as the part `archive`. Its folders are the classes, on their own or inside "
+        "train/, validation/ and test/.",
         "content": {
             "application/zip": {"schema": ARCHIVE},
             "multipart/form-data": {
@@ -46,9 +46,9 @@ BODY: dict[str, Any] = {
 async def create(
     request: Request, services: UseServices, response: Response, query: Annotated[DatasetRequest, Query()]
 ) -> DatasetAnswer:
-    """The structure is checked before the answer; a job then decodes the pictures. Form fields go before the query's."""
+    """The structure is checked before the answer; a job then decodes the pictures. Form fields go first."""
     if uploads.media_type(request) == "application/json":
-        raise NotAnArchive("A dataset takes a zip as the body, or as the part archive of multipart/form-data; received JSON.")
+        raise NotAnArchive("A dataset takes a zip: as the body, or as the part archive of a form; received JSON.")
     archive = await run_in_threadpool(services.datasets.incoming)
     upload = await uploads.archive_to(
         archive, request, limit=services.limits.archive_bytes, fields=DatasetRequest.model_fields

@@ -41,9 +41,7 @@ def index(
     limit: PageSize = 50,
     after: AfterId = None,
 ) -> Page[JobAnswer]:
-    jobs, more = services.jobs.list(
-        limit=limit, after=after, state=state, kind=kind, model=model, dataset=dataset
-    )
+    jobs, more = services.jobs.list(limit=limit, after=after, state=state, kind=kind, model=model, dataset=dataset)
     return Page(data=[JobAnswer.of(job) for job in jobs], has_more=more)
 
 

@@ -46,14 +46,14 @@ def card(services: UseServices, model: ModelName, version: VersionNumber) -> dic
     return catalogue.card(services.registry, services.engine, model, version)
 
 
-@router.delete("/{model}", status_code=204, summary="Delete a model with all its versions", responses=problems(404, 409))
+@router.delete(
+    "/{model}", status_code=204, summary="Delete a model with all its versions", responses=problems(404, 409)
+)
 def delete(services: UseServices, model: ModelName) -> None:
     services.registry.delete(model)
 
 
-@router.delete(
-    "/{model}/versions/{version}", status_code=204, summary="Delete a version", responses=problems(404, 409)
-)
+@router.delete("/{model}/versions/{version}", status_code=204, summary="Delete a version", responses=problems(404, 409))
 def delete_version(services: UseServices, model: ModelName, version: VersionNumber) -> None:
     """Its number is never given again."""
     services.registry.delete(model, version)

@@ -21,7 +21,8 @@ DOCUMENTED: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "description": "One or more `file` parts, or one picture as it is: JPEG, PNG, WebP, GIF, BMP or TIFF by content.",
+            "description": "One or more `file` parts, or one picture as it is: JPEG, PNG, WebP, GIF, BMP or TIFF, "
+            "told by content.",
             "content": {
                 "multipart/form-data": {
                     "schema": {

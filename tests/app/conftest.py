@@ -1,0 +1,235 @@
+"""The application on a home folder of its own, all of it real but the predictor: a trunk takes seconds to load."""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+from safetensors.numpy import save_file
+
+from app.deps import Services
+from app.main import create_app
+from graft.errors import MissingWeights
+from graft.images import decode
+from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, HeadCard, ModelCard, Parameter, Registry
+from graft.settings import Settings
+from graft.types import InputKey, Progress
+from tests.drawing import CLASSES, draw, encode, folder
+
+
+@dataclass(frozen=True)
+class Guess:
+    label: str
+    index: int
+    probability: float
+    wnid: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    filename: str | None
+    top: tuple[Guess, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    model: str
+    version: int
+    entries: tuple[Entry, ...]
+
+
+class BrightnessPredictor:
+    """A real predictor with a model of its own: the share of each colour channel in a picture is its probability."""
+
+    LABELS = (("red", "n1"), ("green", "n2"), ("blue", "n3"))
+
+    def __init__(self, registry: Registry, *, classifier: bool = True) -> None:
+        self._registry = registry
+        self._classifier = classifier
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {"trunk": True, "classifier": self._classifier, "precision": "float32"}
+
+    def predict(
+        self,
+        model: str,
+        files: Sequence[tuple[str | None, bytes]],
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        top: int = 5,
+    ) -> Prediction:
+        if model == BUILT_IN and not self._classifier:
+            raise MissingWeights("The classifier is missing. Put its file into GRAFT_WEIGHTS_DIR.")
+        number = 1 if model == BUILT_IN else self._registry.resolve(model, version=version, alias=alias)
+        entries = [Entry(name, self._top(decode(data), model, top)) for name, data in files]
+        return Prediction(model, number, tuple(entries))
+
+    def _top(self, pixels: np.ndarray, model: str, top: int) -> tuple[Guess, ...]:
+        shares = pixels.mean(axis=(0, 1)) / pixels.mean(axis=(0, 1)).sum()
+        order = shares.argsort()[::-1][:top]
+        guesses = ((i, *self.LABELS[i]) for i in order)
+        return tuple(
+            Guess(label, int(i), float(shares[i]), wnid if model == BUILT_IN else None) for i, label, wnid in guesses
+        )
+
+
+class Quiet:
+    """A job's monitor that nobody reads."""
+
+    def report(self, progress: Progress) -> None: ...
+
+    def event(self, type: str, data: Mapping[str, Any]) -> None: ...
+
+    def guard(self) -> None: ...
+
+    def stop_requested(self) -> bool:
+        return False
+
+
+class Client:
+    """httpx on the ASGI application, called from a plain test; `services` is what the application was composed of."""
+
+    def __init__(self, portal: BlockingPortal, app: FastAPI) -> None:
+        self._portal = portal
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://graft")
+        self.app = app
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._portal.call(partial(self._http.request, method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def validate(self) -> None:
+        """Do the oldest waiting validation, as a worker would."""
+        job = self.services.jobs.claim("datasets", "test")
+        assert job is not None
+        assert job.dataset is not None
+        self.services.datasets.validate(job.dataset, Quiet())
+        self.services.jobs.succeed(job.id, job.fence)
+
+    def publish(self, model: str) -> int:
+        """Train a model, in no time: reserve a version by a job, and publish random weights as it."""
+        jobs, registry = self.services.jobs, self.services.registry
+        jobs.create("train", model=model)
+        job = jobs.claim("training", "test")
+        assert job is not None
+        version = jobs.reserve(job.id, job.fence, model)
+        publish(registry, model, version, job.id)
+        jobs.succeed(job.id, job.fence, version=version)
+        return version
+
+
+def publish(registry: Registry, model: str, version: int, job: str) -> None:
+    weights = {"predictions/kernel": np.zeros((512, 3), np.float32), "predictions/bias": np.zeros(3, np.float32)}
+    card = ModelCard(
+        model=model,
+        version=version,
+        created_at=1_795_512_600_000,
+        cut="block5_pool",
+        tail=(),
+        head=HeadCard(pooling="avg", hidden_units=(), batch_norm=False, dropout=0.0, classes=3),
+        classes=CLASSES,
+        input=InputKey(),
+        trunk_digest="0" * 64,
+        parameters=tuple(
+            Parameter(name=name, shape=array.shape, trainable=True, count=array.size) for name, array in weights.items()
+        ),
+        trainable_parameters=1539,
+        frozen_parameters=14_714_688,
+        recipe={"preset": "feature-extraction"},
+        dataset="ds_a",
+        dataset_revision="0" * 64,
+        job_id=job,
+        metrics={"test": {"accuracy": 0.9}},
+    )
+    staged = registry.stage(model)
+    (staged / MODEL).write_text(card.model_dump_json())
+    save_file(weights, staged / WEIGHTS)
+    (staged / METRICS).write_text(json.dumps({"test": {"accuracy": 0.9}}))
+    (staged / REPORT).mkdir()
+    for name in ("confusion_matrix.png", "learning_curves.png"):
+        (staged / REPORT / name).write_bytes(encode(draw("discs", 0), "PNG"))
+    registry.publish(staged, model, version)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def pictures_zip() -> bytes:
+    """Six pictures of each of three classes."""
+    return zipped(folder(6))
+
+
+StartClient = Callable[..., Client]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[StartClient]:
+    """Starts the application; settings by name, and `classifier`."""
+    with start_blocking_portal() as portal:
+        stops = []
+
+        def start_client(*, classifier: bool = True, **settings: Any) -> Client:
+            app = create_app(
+                Settings(home=tmp_path / "home", **settings),
+                predictor=lambda _settings, registry: BrightnessPredictor(registry, classifier=classifier),
+            )
+            running = portal.wrap_async_context_manager(app.router.lifespan_context(app))
+            running.__enter__()
+            stops.append(running)
+            client = Client(portal, app)
+            while client.services.engine.obstacle():  # the warm-up has a thread of its own
+                pass
+            return client
+
+        yield start_client
+        for running in stops:
+            running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(start: StartClient) -> Client:
+    return start()
+
+
+def check_problem(response: httpx.Response, status: int, *words: str) -> dict[str, Any]:
+    """The answer is a problem with this status, whose sentence has these words in it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert problem["type"].startswith("urn:graft:error:")
+    assert problem["title"]
+    assert problem["error"] == problem["detail"]
+    for word in words:
+        assert word in problem["detail"]
+    return problem

@@ -1,0 +1,181 @@
+"""Jobs over HTTP: taken on, followed, stopped."""
+
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import Client, check_problem, zipped
+from tests.drawing import folder
+
+JOBS = "/api/v1/jobs"
+
+
+@pytest.fixture
+def dataset(client: Client, pictures_zip: bytes) -> str:
+    """Id of a dataset that is ready."""
+    this: str = client.post("/api/v1/datasets", content=pictures_zip).json()["id"]
+    client.validate()
+    return this
+
+
+def create(client: Client, dataset: str, **more: Any) -> dict[str, Any]:
+    answer = client.post(JOBS, json={"dataset": dataset, "model": "signs", **more})
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"{JOBS}/{job['id']}"
+    assert int(answer.headers["Retry-After"]) > 0
+    return job
+
+
+def test_a_job_pins_the_dataset_s_revision_and_resolves_its_recipe(client: Client, dataset: str) -> None:
+    job = create(client, dataset, recipe={"preset": "fine-tuning", "epochs": 5}, priority=3, metadata={"who": "me"})
+    revision = client.get(f"/api/v1/datasets/{dataset}").json()["revision"]
+    recipe = job.pop("recipe")
+    assert (recipe["preset"], recipe["epochs"], recipe["cut"]) == ("fine-tuning", 5, "block4_pool")
+    created = job.pop("created_at")
+    assert created.endswith("Z")
+    nothing = dict.fromkeys(["phase", "epoch", "epochs", "step", "steps", "eta_seconds"])
+    assert job == {
+        "id": job["id"],
+        "kind": "train",
+        "state": "queued",
+        "model": "signs",
+        "version": None,
+        "dataset": dataset,
+        "revision": revision,
+        "priority": 3,
+        "progress": nothing,
+        "metrics": None,
+        "result": None,
+        "failures": 0,
+        "error": None,
+        "started_at": None,
+        "finished_at": None,
+        "metadata": {"who": "me"},
+    }
+    assert client.get(f"{JOBS}/{job['id']}").json() == job | {"recipe": recipe, "created_at": created}
+
+
+@pytest.mark.parametrize("recipe", [None, "feature-extraction", {}])
+def test_ways_to_ask_for_a_preset(client: Client, dataset: str, recipe: object) -> None:
+    assert create(client, dataset, recipe=recipe)["recipe"]["preset"] == "feature-extraction"
+
+
+def test_the_recipe_may_be_left_out(client: Client, dataset: str) -> None:
+    assert create(client, dataset)["recipe"]["preset"] == "feature-extraction"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"recipe": {"eposch": 3}, "dataset": "ds_none", "model": "signs"}, ["eposch"]),
+        ({"recipe": {"eposch": 3}}, ["eposch", "dataset is required", "model is required"]),
+        ({"recipe": {"epochs": 0}, "dataset": "ds_none", "model": "signs"}, ["recipe.epochs"]),
+        ({"recipe": "quick", "dataset": "ds_none", "model": "signs"}, ["recipe.preset", "quick"]),
+        ({"recipe": {"early_stopping": {}}, "dataset": "ds_none", "model": "signs"}, ["early_stopping", "not built"]),
+        ({"recipe": {"preset": ["fine-tuning"]}, "dataset": "ds_none", "model": "signs"}, ["recipe.preset"]),
+        ({"recipe": 7, "dataset": "ds_none", "model": "signs"}, ["recipe"]),
+        ({"recipe": ["fine-tuning"], "dataset": "ds_none", "model": "signs"}, ["recipe"]),
+        ({"dataset": "ds_none", "model": "Sign Language"}, ["Sign Language"]),
+        ({"dataset": "ds_none", "model": "signs", "epochs": 3}, ["epochs is no field"]),
+        ({"dataset": 7, "model": "signs"}, ["dataset"]),
+    ],
+)
+def test_fields_that_are_wrong_are_named(client: Client, body: dict[str, Any], words: list[str]) -> None:
+    check_problem(client.post(JOBS, json=body), 422, *words)
+
+
+def test_what_cannot_be_trained(client: Client, dataset: str) -> None:
+    check_problem(client.post(JOBS, json={"dataset": "ds_none", "model": "signs"}), 404, "ds_none")
+    check_problem(client.post(JOBS, json={"dataset": dataset, "model": "vgg16"}), 409, "built in")
+
+
+def test_a_dataset_that_is_not_ready(client: Client, pictures_zip: bytes) -> None:
+    this = client.post("/api/v1/datasets", content=pictures_zip).json()["id"]
+    answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
+    check_problem(answer, 409, "ready", "validating")
+    assert int(answer.headers["Retry-After"]) > 0
+    validation = client.get(JOBS, params={"dataset": this}).json()["data"][0]
+    client.post(f"{JOBS}/{validation['id']}/cancel")
+    answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
+    check_problem(answer, 409, "cancelled", "Upload it again")
+    assert "Retry-After" not in answer.headers
+
+
+def test_a_rejected_dataset_says_why(client: Client) -> None:
+    broken = dict.fromkeys(folder(3), b"not a picture")
+    this = client.post("/api/v1/datasets", content=zipped(broken)).json()["id"]
+    client.validate()
+    assert client.get(f"/api/v1/datasets/{this}").json()["state"] == "rejected"
+    answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
+    check_problem(answer, 409, "rejected", "Upload a corrected one")
+    assert "Retry-After" not in answer.headers
+
+
+def test_bodies_that_are_no_json_or_too_much_of_it(client: Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    check_problem(client.post(JOBS, content=b'{"dataset": ', headers=headers), 400, "JSON")
+    check_problem(client.post(JOBS, content=b"\xff\xfe", headers=headers), 400)
+    check_problem(client.post(JOBS), 422, "The body")
+    much = b'{"model": "' + b"x" * 2**20 + b'"}'
+    check_problem(client.post(JOBS, content=much, headers=headers), 413, "1048576")
+
+
+def test_cancel(client: Client, dataset: str) -> None:
+    job = create(client, dataset)
+    answer = client.post(f"{JOBS}/{job['id']}/cancel")
+    assert answer.json()["state"] == "cancelled"
+    assert answer.json()["finished_at"].endswith("Z")
+    assert client.post(f"{JOBS}/{job['id']}/cancel").json()["state"] == "cancelled"
+    check_problem(client.post(f"{JOBS}/job_none/cancel"), 404, "job_none")
+
+
+def test_a_finished_job_cannot_be_cancelled(client: Client, dataset: str) -> None:
+    validation = client.get(JOBS, params={"kind": "validate", "dataset": dataset}).json()["data"][0]
+    check_problem(client.post(f"{JOBS}/{validation['id']}/cancel"), 409, "succeeded")
+
+
+def test_a_running_job_s_progress_and_a_failed_one_s_reason(client: Client, dataset: str) -> None:
+    this = create(client, dataset)["id"]
+    jobs = client.services.jobs
+    job = jobs.claim("training", "test")
+    assert job is not None
+    jobs.progress(this, job.fence, {"phase": "training", "epoch": 2, "epochs": 20}, {"loss": 0.5})
+    shown = client.get(f"{JOBS}/{this}").json()
+    assert (shown["state"], shown["metrics"]) == ("running", {"loss": 0.5})
+    assert (shown["progress"]["phase"], shown["progress"]["epoch"], shown["progress"]["step"]) == ("training", 2, None)
+    assert client.post(f"{JOBS}/{this}/cancel").json()["state"] == "cancelling"
+    jobs.fail(this, job.fence, code="invalid_input", message="The data has one class.")
+    shown = client.get(f"{JOBS}/{this}").json()
+    assert shown["error"] == {"code": "invalid_input", "message": "The data has one class."}
+
+
+def test_lists_are_filtered_and_paged(client: Client, dataset: str) -> None:
+    ids = [create(client, dataset, model=model)["id"] for model in ("a", "b", "a")]
+
+    def listed(**params: object) -> tuple[list[str], bool]:
+        page = client.get(JOBS, params={k: str(v) for k, v in params.items()}).json()
+        return [job["id"] for job in page["data"]], page["has_more"]
+
+    assert set(listed(kind="train")[0]) == set(ids)
+    assert set(listed(model="a")[0]) == {ids[0], ids[2]}
+    assert listed(model="a", state="running") == ([], False)
+    first, more = listed(kind="train", limit=2)
+    rest, no_more = listed(kind="train", limit=2, after=first[-1])
+    assert (more, no_more) == (True, False)
+    assert sorted(first + rest) == sorted(ids)
+    check_problem(client.get(JOBS, params={"state": "asleep"}), 422, "state", "asleep")
+    check_problem(client.get(JOBS, params={"limit": 0}), 422, "limit")
+    check_problem(client.get(JOBS, params={"after": "job_none"}), 400, "job_none")
+
+
+def test_events_come_page_by_page(client: Client, dataset: str) -> None:
+    this = create(client, dataset)["id"]
+    client.post(f"{JOBS}/{this}/cancel")
+    first = client.get(f"{JOBS}/{this}/events", params={"limit": 1}).json()
+    assert ([event["type"] for event in first["data"]], first["has_more"]) == (["queued"], True)
+    assert first["data"][0]["at"].endswith("Z")
+    rest = client.get(f"{JOBS}/{this}/events", params={"after": first["data"][0]["id"]}).json()
+    assert ([event["type"] for event in rest["data"]], rest["has_more"]) == (["cancelled"], False)
+    check_problem(client.get(f"{JOBS}/job_none/events"), 404, "job_none")
+    check_problem(client.get(f"{JOBS}/{this}/events", params={"after": "-1"}), 422, "after")
