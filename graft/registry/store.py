@@ -208,7 +208,7 @@ class Registry:
             return False
         if job_id != card.job_id:
             raise Conflict(
-                f"A version is published by the one job that reserved it; {version} is job {job_id!r}'s; received job "
+                f"A version is published by the one job that reserved it; {version} was by {job_id!r}; received "
                 f"{card.job_id!r}. Reserve another version."
             )
         return True

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 FONT = "DejaVu Sans"
 DPI = 100
+GLYPH = 0.6  # an average letter's width as a share of the font size
 INK, FAINT = "#333333", "#d9d9d9"
 TRAIN, VALIDATION = "#4477aa", "#ee6677"  # Paul Tol's bright scheme: told apart by the colour-blind
 
@@ -39,13 +40,13 @@ def confusion_matrix_png(matrix: Sequence[Sequence[int]] | np.ndarray, classes: 
         raise ValueError(f"A confusion matrix has a row and a column for each class; received {counts.shape} for {c}.")
     labels = [_drawable(name, i) for i, name in enumerate(classes)]
     cell, size = _cell(c)
-    margin = 1.1 + max(map(len, labels)) * size * 0.6 / 72
-    figure = _figure(margin + c * cell + 1.1, margin + c * cell)
+    widest = max(map(len, labels)) * size * GLYPH
+    figure = _figure(c * cell + widest / 72 + 1.9, c * cell + widest / 72 + 0.9)
     axes = figure.add_subplot()
     image = axes.imshow(counts, cmap="Blues", vmin=0, vmax=max(int(counts.max()), 1))
-    _name_classes(axes, labels, size, upright=cell * 72 < max(map(len, labels)) * size * 0.65)
+    _name_classes(axes, labels, size, upright=cell * 72 < widest)
     if c <= MOST_CLASSES_WITH_COUNTS:
-        _write_counts(axes, counts, size)
+        _write_counts(axes, counts, min(size, cell * 72 / (len(str(counts.max())) * GLYPH + 0.4)))
     _colour_bar(figure, axes, image, shrink=min(1.0, 6 / (c * cell)))
     right, total = int(counts.trace()), int(counts.sum())
     axes.set_title(f"{right} of {total} pictures right", fontfamily=FONT, fontsize=11, color=INK, pad=10)
@@ -67,15 +68,15 @@ def learning_curves_png(history: Mapping[str, Sequence[float | None]], best_epoc
         if best_epoch is not None:
             axes.axvline(best_epoch, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"kept: epoch {best_epoch}")
         _dress(axes, title, epochs=max((len(values) for values in history.values()), default=0))
-    figure.axes[0].set_ylim(bottom=min(0.0, figure.axes[0].get_ylim()[0]))
+    figure.axes[0].set_ylim(0, 1.03 * figure.axes[0].get_ylim()[1])
     figure.axes[1].set_ylim(-0.03, 1.03)
     return _png(figure)
 
 
 def _cell(c: int) -> tuple[float, float]:
     """Edge of a cell in inches, and size of the text in points: large for few classes, never a wall-sized picture."""
-    cell = min(0.95, max(0.26, 5.5 / c)) if c <= MOST_CLASSES_WITH_COUNTS else 26 / c
-    return cell, min(12.0, max(6.0, cell * 22))
+    cell = min(1.15, max(0.27, 5.5 / c)) if c <= MOST_CLASSES_WITH_COUNTS else 27 / c
+    return cell, min(12.0, max(6.0, cell * 26))
 
 
 def _name_classes(axes: Axes, labels: Sequence[str], size: float, *, upright: bool) -> None:
@@ -147,7 +148,9 @@ def _figure(width: float, height: float) -> Figure:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})  # no version of matplotlib in the bytes
+    # tight: the layout alone cuts the title off where the matrix is square and the names are long.
+    # Software: it would put matplotlib's version into the bytes.
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
     return buffer.getvalue()
 
 
