@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import FrameType
 
 import httpx
@@ -21,7 +22,6 @@ import httpx
 from graft.settings import Settings
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-ADVICE_AFTER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,12 @@ def _dies_with(parent: int) -> Callable[[], None] | None:
 class Announcement:
     """Says once that the service is ready and what to try; where that takes long, says what it waits for."""
 
-    def __init__(self, address: str, *, with_keys: bool, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, address: str, *, with_keys: bool, say: Callable[[str], None], every: float = 1.0, patience: float = 30.0
+    ) -> None:
         self._address = address
+        self._every = every  # seconds between two looks
+        self._patience = patience  # seconds without a word
         self._key = " -H 'X-API-Key: …'" if with_keys else ""
         self._say = say
         self._began = time.monotonic()
@@ -195,11 +199,11 @@ class Announcement:
         self._advice = ""
 
     def look(self) -> None:
-        """Ask /health/ready, once a second at most, until it answers 200."""
+        """Ask /health/ready until it answers 200."""
         now = time.monotonic()
         if self._done or now < self._next:
             return
-        self._next = now + 1.0
+        self._next = now + self._every
         try:
             answer = httpx.get(f"{self._address}/health/ready", timeout=1.0, trust_env=False)
         except httpx.TransportError:
@@ -210,7 +214,7 @@ class Announcement:
                 f"Graft listens on {self._address} (docs at {self._address}/docs). "
                 f"Try: curl{self._key} -T pictures.zip '{self._address}/api/v1/datasets?name=pictures'"
             )
-        elif now - self._began > ADVICE_AFTER_SECONDS and (advice := _detail(answer)) != self._advice:
+        elif now - self._began > self._patience and (advice := _detail(answer)) != self._advice:
             self._advice = advice
             self._say(f"Graft is not ready yet. {advice}")
 
@@ -232,8 +236,12 @@ def free_port(host: str, port: int) -> int:
 
 def address(host: str, port: int) -> str:
     """Where this machine reaches a listener on `host`, which may be a wildcard."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    try:
+        if ip_address(host).is_unspecified:
+            host = "127.0.0.1" if ip_address(host).version == 4 else "::1"
+    except ValueError:
+        pass  # a name
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> int:
@@ -244,7 +252,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> int:
         reason = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         say(
             f"Graft must be able to listen on {settings.host}:{settings.port}: {reason}. "
-            "Stop that program, or choose another port: GRAFT_PORT=8001"
+            "Set GRAFT_HOST or GRAFT_PORT to an address that is free, as in: GRAFT_PORT=8001 make up"
         )
         return 1
     graft = (sys.executable, "-m", "graft.cli")

@@ -1,0 +1,314 @@
+"""The supervisor with real children: small shell scripts that write their process id and wait."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from graft.settings import Settings
+from graft.up import Announcement, Command, Rules, Supervisor, address, free_port, up
+
+QUICK = Rules(grace=30.0, pause=0.0, turn=0.01)
+
+
+class Stage:
+    """Children that append their process id to a file of their name, and what the supervisor said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+
+    def child(self, name: str, script: str = "exec sleep 600") -> Command:
+        return Command(name, ("sh", "-c", f"echo $$ >> {self.folder / name}; {script}"))
+
+    def pids(self, name: str) -> list[int]:
+        path = self.folder / name
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def supervisor(self, *commands: Command, rules: Rules = QUICK) -> Supervisor:
+        return Supervisor(commands, environment=os.environ, say=self.said.append, rules=rules)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_stop_ends_every_child_and_is_no_failure(stage: Stage) -> None:
+    supervisor = stage.supervisor(stage.child("a"), stage.child("b"))
+
+    def each_turn() -> None:
+        if stage.pids("a") and stage.pids("b"):
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+    assert not any(alive(pid) for name in "ab" for pid in stage.pids(name))
+    assert stage.said == []
+
+
+def test_a_child_leads_its_own_session_so_that_a_terminals_signals_pass_it_by(stage: Stage) -> None:
+    supervisor = stage.supervisor(stage.child("a"))
+    sessions: list[tuple[int, int]] = []
+
+    def each_turn() -> None:
+        for pid in stage.pids("a"):
+            sessions.append((pid, os.getsid(pid)))
+            supervisor.stop()
+
+    supervisor.run(each_turn)
+    assert sessions
+    assert all(pid == session for pid, session in sessions)
+
+
+def test_a_child_that_is_killed_is_started_again_and_the_others_run_on(stage: Stage) -> None:
+    supervisor = stage.supervisor(stage.child("a"), stage.child("b"))
+    killed: list[int] = []
+
+    def each_turn() -> None:
+        pids = stage.pids("a")
+        if len(pids) == 2:
+            supervisor.stop()
+        elif pids and stage.pids("b") and not killed:
+            os.kill(pids[0], signal.SIGKILL)
+            killed.append(pids[0])
+
+    assert supervisor.run(each_turn) == 0
+    assert len(stage.pids("b")) == 1
+    assert stage.said == ["a was ended by SIGKILL; starting it again in 0 s."]
+
+
+def test_what_a_dead_child_left_in_its_group_goes_with_it(stage: Stage) -> None:
+    pipe = stage.folder / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    supervisor = stage.supervisor(stage.child("a", f"exec 3> {pipe}; sleep 600 & exit 3"))
+
+    def each_turn() -> None:
+        if len(stage.pids("a")) >= 2:
+            supervisor.stop()
+
+    supervisor.run(each_turn)
+    assert stage.said[0] == "a ended with exit code 3; starting it again in 0 s."
+    # Each `sleep` holds the pipe open; its end of file says that none is left.
+    os.set_blocking(end, True)
+    with os.fdopen(end, "rb") as reader:
+        assert reader.read() == b""
+
+
+def test_a_child_that_keeps_dying_ends_it_all_with_a_sentence(stage: Stage) -> None:
+    rules = Rules(grace=30.0, pause=0.0, turn=0.01, deaths=3)
+    supervisor = stage.supervisor(stage.child("a", "exit 2"), stage.child("b"), rules=rules)
+    assert supervisor.run() == 1
+    assert len(stage.pids("a")) == 3
+    assert not any(alive(pid) for pid in stage.pids("b"))
+    assert stage.said[-1].startswith("a ended with exit code 2, 3 times in a row soon after its start: giving up.")
+
+
+def test_deaths_long_after_the_start_are_not_counted_together(stage: Stage) -> None:
+    supervisor = stage.supervisor(
+        stage.child("a", "exit 2"), rules=Rules(grace=30.0, settled=0.0, pause=0.0, turn=0.01, deaths=3)
+    )
+
+    def each_turn() -> None:
+        if len(stage.pids("a")) >= 5:
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+
+
+def test_the_pause_doubles_with_every_death(stage: Stage) -> None:
+    rules = Rules(pause=0.001, turn=0.001, deaths=4)
+    assert stage.supervisor(stage.child("a", "exit 2"), rules=rules).run() == 1
+    assert [line.rsplit(" in ", 1)[1] for line in stage.said[:-1]] == ["0.001 s.", "0.002 s.", "0.004 s."]
+
+
+DEAF = "trap '' TERM; touch {ready}; while :; do sleep 0.05; done"
+
+
+def test_a_child_deaf_to_sigterm_is_killed_with_its_group(stage: Stage) -> None:
+    ready = stage.folder / "ready"
+    supervisor = stage.supervisor(stage.child("a", DEAF.format(ready=ready)), rules=Rules(grace=0.1, turn=0.01))
+
+    def each_turn() -> None:
+        if ready.exists():
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+    assert stage.said == ["a did not stop in time and is killed."]
+    assert not alive(stage.pids("a")[0])
+
+
+def test_asked_twice_it_does_not_wait(stage: Stage) -> None:
+    ready = stage.folder / "ready"
+    rules = Rules(grace=100_000.0, turn=0.01)
+    supervisor = stage.supervisor(stage.child("a", DEAF.format(ready=ready)), rules=rules)
+
+    def each_turn() -> None:
+        if ready.exists():
+            supervisor.stop()
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+
+
+SUPERVISE = """
+import os, sys
+from graft.up import Command, Supervisor
+script = 'echo $$; exec sleep 600'
+children = [Command('a', ('sh', '-c', script)), Command('b', ('sh', '-c', script))]
+sys.exit(Supervisor(children, environment=os.environ, say=print).run())
+"""
+
+
+@contextmanager
+def supervising() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
+    """A supervisor in a process of its own with two children, and the children's process ids."""
+    with subprocess.Popen([sys.executable, "-c", SUPERVISE], stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None:
+            raise AssertionError("the output must be a pipe")
+        try:
+            yield process, [int(process.stdout.readline()) for _ in range(2)]
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_signal_that_asks_for_the_end_is_obeyed(number: signal.Signals) -> None:
+    with supervising() as (process, children):
+        process.send_signal(number)
+        assert process.wait() == 0
+        assert not any(alive(pid) for pid in children)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux' kernel kills the children of a killed process")
+def test_kill_9_of_the_supervisor_leaves_no_child() -> None:
+    with supervising() as (process, _):
+        process.kill()
+        # The children hold the other end of the pipe: its end of file says that they are gone.
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+
+
+class Health:
+    """A real server whose /health/ready answers what it is told to: (status, body), the last one for ever."""
+
+    def __init__(self, answers: list[tuple[int, bytes]]) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        health = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                health.asked += self.path == "/health/ready"
+                status, body = health.answers.pop(0) if len(health.answers) > 1 else health.answers[0]
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield address("127.0.0.1", server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def test_it_says_once_where_it_listens_and_what_to_try() -> None:
+    said: list[str] = []
+    health = Health([(503, b"{}"), (200, b"{}")])
+    with health.running() as url:
+        announcement = Announcement(url, with_keys=False, say=said.append, every=0.0)
+        for _ in range(4):
+            announcement.look()
+    assert said == [
+        f"Graft listens on {url} (docs at {url}/docs). Try: curl -T pictures.zip '{url}/api/v1/datasets?name=pictures'"
+    ]
+    assert health.asked == 2
+
+
+def test_with_keys_the_line_shows_where_the_key_goes() -> None:
+    said: list[str] = []
+    with Health([(200, b"{}")]).running() as url:
+        Announcement(url, with_keys=True, say=said.append).look()
+    assert "curl -H 'X-API-Key: …' -T pictures.zip" in said[0]
+
+
+def test_what_it_waits_for_is_said_once_when_that_takes_long() -> None:
+    said: list[str] = []
+    problem = b'{"detail": "The trunk is missing."}'
+    with Health([(503, problem), (503, problem), (503, b"no json"), (200, b"{}")]).running() as url:
+        announcement = Announcement(url, with_keys=False, say=said.append, every=0.0, patience=0.0)
+        for _ in range(4):
+            announcement.look()
+    assert said[:2] == ["Graft is not ready yet. The trunk is missing.", "Graft is not ready yet. It answers 503."]
+    assert said[2].startswith("Graft listens on ")
+
+
+def test_nobody_there_yet_is_no_news() -> None:
+    said: list[str] = []
+    Announcement("http://127.0.0.1:1", with_keys=False, say=said.append, patience=0.0).look()
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        (str(IPv4Address(0)), "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("localhost", "http://localhost:8000"),
+    ],
+)
+def test_the_address_is_one_that_this_machine_reaches(host: str, expected: str) -> None:
+    assert address(host, 8000) == expected
+
+
+def test_port_0_is_turned_into_a_free_one() -> None:
+    port = free_port("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", port)):
+        assert port > 0
+
+
+def test_a_taken_port_is_a_sentence_and_no_start(tmp_path: Path) -> None:
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert up(Settings(port=port, home=tmp_path), said.append) == 1
+    assert said == [
+        f"Graft must be able to listen on 127.0.0.1:{port}: another program listens there. "
+        "Set GRAFT_HOST or GRAFT_PORT to an address that is free, as in: GRAFT_PORT=8001 make up"
+    ]
+
+
+def test_an_address_of_another_machine_is_a_sentence(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = Settings(host="192.0.2.1", api_keys=frozenset({"k"}), home=tmp_path)
+    assert up(settings, said.append) == 1
+    assert said[0].startswith("Graft must be able to listen on 192.0.2.1:8000: ")
