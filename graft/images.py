@@ -5,7 +5,9 @@ is applied. Every function may be called from many threads at once.
 """
 
 import io
+import os
 import re
+import threading
 import warnings
 from typing import Final
 
@@ -20,6 +22,11 @@ SIZE = 224
 MAX_PIXELS = 50_000_000
 # JPEG's own limit. Without it the resize filter's table of weights for a 50,000,000 x 1 PNG would take gigabytes.
 MAX_SIDE = 65_535
+
+# Decoding is bound by the processor, and at the limit takes up to 0.9 GB: no more at once than there are cores.
+_CORES: Final = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
+# Reads that a decoder may make, beside one for every 64 bytes. Real files stay far below; see `_Source`.
+_FREE_READS = 10_000
 
 _SIGNATURES: Final = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -58,8 +65,8 @@ def decode(
 ) -> npt.NDArray[np.uint8]:
     """The picture (of several frames the first) as (224, 224, 3) uint8 RGB, upright.
 
-    Its size is checked before its pixels are decoded; decoding takes 4 bytes a pixel, twice that where the picture is
-    turned or converted at full size. Raises NotAPicture, TooLarge.
+    Its size is checked before its pixels are decoded. Peak memory in bytes a pixel: 4, or 8 where the picture is turned
+    or converted at full size; WebP 18. Raises NotAPicture, TooLarge.
     """
     kind = sniff(data)
     if kind is None:
@@ -69,7 +76,10 @@ def decode(
         )
     _hush_pillow()
     try:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+        if kind == "WebP":  # its decoder takes memory for the whole picture as soon as the file is opened
+            _check_size(*_webp_size(data), max_pixels)
+        source = io.BytesIO(data) if kind == "BMP" else _Source(data)  # run-length BMPs are read byte by byte
+        with _CORES, Image.open(source, formats=(kind,)) as image:
             _check_size(*image.size, max_pixels)
             return _pixels(image, _FILTERS[interpolation])
     except TooLarge:
@@ -81,6 +91,37 @@ def decode(
             f"A picture must be readable to its end; this {kind} file is not: {_reason(error)}. "
             "Repair it, or save it again."
         ) from error
+
+
+class _Source(io.BytesIO):
+    """The file as Pillow reads it, but that one made of tiny pieces ends in an error.
+
+    Pillow walks segments, chunks and blocks in Python: 20 MiB of empty ones would hold the interpreter for seconds and
+    fill a gigabyte.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = _FREE_READS + len(data) // 64
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise OSError("it consists of too many small pieces")
+        return super().read(size)
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height from the first chunk (developers.google.com/speed/webp/docs/riff_container, RFC 6386)."""
+    chunk, fields = data[12:16], data[20:30].ljust(10, b"\0")
+    if chunk == b"VP8X":
+        return int.from_bytes(fields[4:7], "little") + 1, int.from_bytes(fields[7:10], "little") + 1
+    if chunk == b"VP8L":
+        bits = int.from_bytes(fields[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 ":
+        return int.from_bytes(fields[6:8], "little") & 0x3FFF, int.from_bytes(fields[8:10], "little") & 0x3FFF
+    raise ValueError("its first chunk is unknown")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

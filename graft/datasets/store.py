@@ -189,7 +189,7 @@ class Datasets:
         raise NotFound(f"Dataset {dataset_id} has no file with the sha256 {sha256!r}.")
 
     def sweep(self) -> None:
-        """Remove what a crash left behind more than a day ago: uploads, half-unpacked folders, folders without a row."""
+        """Remove what a crash left behind over a day ago: uploads, half-unpacked folders, folders without a row."""
         with reading(self._engine) as connection:
             known = set(connection.execute(select(table.c.id)).scalars())
         orphans = (folder for folder in self._root.glob("ds_*") if folder.name not in known)
