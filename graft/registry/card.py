@@ -41,7 +41,9 @@ class _Frozen(BaseModel):
 
 
 class HeadCard(_Frozen):
-    """The head's architecture, field by field what graft.vgg16.layers.HeadSpec is made from."""
+    """The head's architecture: the fields of graft.vgg16.layers.HeadSpec, whose instances are taken as they are."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     pooling: Literal["flatten", "avg", "max"]
     hidden_units: tuple[int, ...]

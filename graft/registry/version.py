@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from graft.errors import CorruptVersion, DiskFull, NotFound
 from graft.registry.card import METRICS, MODEL, REPORT, WEIGHTS, ModelCard
@@ -122,25 +123,30 @@ class Version:
 
 
 def write_version(
-    folder: Path, card: ModelCard, weights: Mapping[str, np.ndarray], report: Mapping[str, bytes] | None = None
+    folder: Path,
+    card: ModelCard,
+    weights: Mapping[str, np.ndarray],
+    metrics: Mapping[str, Any],
+    report: Mapping[str, bytes],
 ) -> None:
-    """Fill a staged folder: the card, its metrics, the weights as float32, and report file name -> content.
+    """Fill a staged folder: the card, the weights as float32, `metrics.json`, and report file name -> content.
 
-    Raises ValueError when weights and card differ in names or shapes; DiskFull.
+    Numbers in the metrics that are not finite become null. Raises ValueError when weights and card differ in names or
+    shapes; DiskFull.
     """
     shapes = {name: array.shape for name, array in weights.items()}
     if shapes != {parameter.name: parameter.shape for parameter in card.parameters}:
         raise ValueError(
-            f"the card's parameters must be those of the weights; received {shapes} for {card.parameters}."
+            f"The card's parameters must be those of the weights; received {shapes} for {card.parameters}."
         )
+    # safetensors writes the memory behind an array, so a view with strides would come out scrambled.
+    dense = {name: np.asarray(array, dtype=np.float32, order="C") for name, array in weights.items()}
     with room(folder):
         (folder / MODEL).write_text(card.model_dump_json(indent=2), encoding="utf-8")
-        (folder / METRICS).write_bytes(to_json(card.metrics, indent=2, inf_nan_mode="null"))
-        # safetensors writes the memory behind an array, so a view with strides would come out scrambled.
-        dense = {name: np.asarray(array, dtype=np.float32, order="C") for name, array in weights.items()}
-        save_file(dense, folder / WEIGHTS)
-        (folder / REPORT).mkdir(exist_ok=True)
-        for name, data in (report or {}).items():
+        (folder / WEIGHTS).write_bytes(save(dense))
+        (folder / METRICS).write_bytes(to_json(metrics, indent=2, inf_nan_mode="null"))
+        (folder / REPORT).mkdir()
+        for name, data in report.items():
             (folder / REPORT / name).write_bytes(data)
 
 

@@ -1,14 +1,10 @@
 """A trained graft as a version of a model: its card, weights, metrics and report, staged and published."""
 
-import json
 from collections.abc import Mapping
 from math import prod
-from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import save_file
-
-from graft.registry import METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
+from graft.registry import ModelCard, Parameter, Registry, write_version
 from graft.training.checkpoint import Arrays
 from graft.training.fit import Fitted
 from graft.training.report import confusion_matrix_png, learning_curves_png
@@ -18,25 +14,19 @@ Evaluations = Mapping[str, dict[str, Any]]  # by split, as `evaluate` gives them
 
 
 def publish(registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> None:
-    """Write the version's files aside and let the registry take them in.
-
-    The plotted confusion matrix is the test split's where there is one, else the validation split's.
-    """
+    """Write the version's files aside and let the registry take them in."""
     staged = registry.stage(card.model)
-    (staged / MODEL).write_text(card.model_dump_json(indent=2))
-    save_file(fitted.weights, staged / WEIGHTS)
     metrics = {"history": fitted.history, "best_epoch": fitted.best_epoch, **evaluations}
-    (staged / METRICS).write_text(json.dumps(metrics, indent=2))
-    _plot(staged / REPORT, card, fitted, evaluations)
+    write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
     registry.publish(staged, card.model, card.version)
 
 
-def _plot(folder: Path, card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> None:
-    folder.mkdir()
-    (folder / "learning_curves.png").write_bytes(learning_curves_png(fitted.history, fitted.best_epoch))
+def _pictures(card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> dict[str, bytes]:
+    """File name -> PNG. The confusion matrix is the test split's where there is one, else the validation split's."""
+    pictures = {"learning_curves.png": learning_curves_png(fitted.history, fitted.best_epoch)}
     if shown := evaluations.get("test") or evaluations.get("validation"):
-        matrix = confusion_matrix_png(shown["confusion_matrix"], card.classes)
-        (folder / "confusion_matrix.png").write_bytes(matrix)
+        pictures["confusion_matrix.png"] = confusion_matrix_png(shown["confusion_matrix"], card.classes)
+    return pictures
 
 
 def parameter_table(weights: Arrays) -> tuple[Parameter, ...]:

@@ -57,7 +57,7 @@ def learning_curves_png(history: Mapping[str, Sequence[float | None]], best_epoc
     """Loss and accuracy by epoch, counted from 1, of training and, where the history has it, validation.
 
     history: `loss`, `accuracy`, and perhaps `val_loss`, `val_accuracy`, one number an epoch; None and NaN leave a gap.
-    best_epoch: the epoch whose weights were kept, marked where it is known.
+    best_epoch: the epoch with the best validation loss, marked where it is known.
     """
     figure = _figure(10.5, 4.2)
     for place, (metric, title) in enumerate((("loss", "Loss"), ("accuracy", "Accuracy")), start=1):
@@ -66,7 +66,7 @@ def learning_curves_png(history: Mapping[str, Sequence[float | None]], best_epoc
             if values := history.get(key):
                 _curve(axes, values, name, colour)
         if best_epoch is not None:
-            axes.axvline(best_epoch, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"kept: epoch {best_epoch}")
+            axes.axvline(best_epoch, color=INK, linewidth=1, linestyle=(0, (4, 3)), label=f"best: epoch {best_epoch}")
         _dress(axes, title, epochs=max((len(values) for values in history.values()), default=0))
     figure.axes[0].set_ylim(0, 1.03 * figure.axes[0].get_ylim()[1])
     figure.axes[1].set_ylim(-0.03, 1.03)

@@ -1,13 +1,14 @@
 """The registry directory: what exists, what is damaged, and what happens when two things happen at once."""
 
 import errno
+import json
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def card_of(model: str, version: int, job: str) -> ModelCard:
 def stage(registry: Registry, model: str, version: int, job: str = "") -> Path:
     staged = registry.stage(model)
     card = card_of(model, version, job or f"job_{version}")
-    write_version(staged, card, weights_of(version), {"confusion_matrix.png": b"\x89PNG" + bytes(40)})
+    metrics = {"history": {"loss": [0.5, float("nan")]}, "test": None}
+    write_version(staged, card, weights_of(version), metrics, {"confusion_matrix.png": b"\x89PNG" + bytes(40)})
     return staged
 
 
@@ -140,16 +142,16 @@ class TestReading:
             name: array.tolist() for name, array in weights_of(1).items()
         }
         assert registry.file("signs", 1, "report/confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
-        assert registry.file("signs", 1, "metrics.json").read_text() == (
-            '{\n  "validation": {\n    "accuracy": 0.5\n  },\n  "test": null\n}'
-        )
+        metrics = json.loads(registry.file("signs", 1, "metrics.json").read_text())
+        assert metrics == {"history": {"loss": [0.5, None]}, "test": None}
         assert files_under(root / "signs" / "1") == {*FILES, MANIFEST}
         assert files_under(root / ".staging") == set()
 
     def test_weights_with_strides_are_written_in_order(self, registry: Registry) -> None:
         staged = registry.stage("signs")
         turned = np.arange(12, dtype=np.float64).reshape(3, 4).T
-        write_version(staged, card_of("signs", 1, "job_1"), {"dense/kernel": turned, "dense/bias": np.ones(6)[::2]})
+        views = {"dense/kernel": turned, "dense/bias": np.ones(6)[::2]}
+        write_version(staged, card_of("signs", 1, "job_1"), views, {}, {})
         registry.publish(staged, "signs", 1)
         weights = registry.weights("signs", 1)
         assert weights["dense/kernel"].dtype == np.float32
@@ -157,8 +159,9 @@ class TestReading:
         np.testing.assert_array_equal(weights["dense/bias"], [1, 1, 1])
 
     def test_weights_must_be_those_of_the_card(self, registry: Registry) -> None:
-        with pytest.raises(ValueError, match="the card's parameters"):
-            write_version(registry.stage("signs"), card_of("signs", 1, "job_1"), {"dense/kernel": np.zeros((4, 3))})
+        staged, card = registry.stage("signs"), card_of("signs", 1, "job_1")
+        with pytest.raises(ValueError, match="The card's parameters"):
+            write_version(staged, card, {"dense/kernel": np.zeros((4, 3))}, {}, {})
 
     def test_another_process_sees_it_at_once(self, registry: Registry, root: Path, engine: Engine) -> None:
         elsewhere = Registry(root, engine)
@@ -194,7 +197,11 @@ class TestReading:
     def test_the_card_s_head_has_the_fields_of_the_spec(self) -> None:
         assert list(HeadCard.model_fields) == [field.name for field in fields(HeadSpec)]
         spec = HeadSpec(pooling="flatten", hidden_units=(64,), batch_norm=True, dropout=0.5, classes=2)
-        assert HeadSpec(**HeadCard(**asdict(spec)).model_dump()) == spec
+        assert HeadSpec(**HeadCard.model_validate(spec).model_dump()) == spec
+        card = ModelCard.model_validate(
+            {**card_of("signs", 1, "job_1").model_dump(), "head": spec, "classes": ("a", "b")}
+        )
+        assert card.head == HeadCard.model_validate(spec)
 
 
 @pytest.fixture(scope="module")

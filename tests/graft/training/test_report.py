@@ -105,7 +105,7 @@ def test_both_curves_are_there() -> None:
     assert not has_colour(training_only, "#ee6677")
 
 
-def test_the_kept_epoch_is_marked() -> None:
+def test_the_best_epoch_is_marked() -> None:
     assert len({learning_curves_png(HISTORY, best) for best in (None, 1, 2, 3)}) == 4
 
 
