@@ -17,7 +17,7 @@ from graft.training.recipe import Recipe
 from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
-from graft.vgg16.heads import initial_head
+from graft.vgg16.heads import by_parameter, initial_head
 from graft.vgg16.layers import LAST, between, tail_shapes
 from graft.vgg16.trunk import TensorFlowTrunk
 from graft.vgg16.weights import TRUNK_DIGEST, TrunkWeights, WeightStore
@@ -122,11 +122,7 @@ def _read(order: TrainingOrder, datasets: Datasets) -> _Task:
 def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
     """The tail from the pretrained trunk, the head from the recipe's seed."""
     recipe, spec = task.recipe, task.recipe.head(len(task.manifest.classes))
-    pretrained = {
-        f"{layer}/{part}": array
-        for layer, pair in trunk.items()
-        for part, array in zip(("kernel", "bias"), pair, strict=True)
-    }
+    pretrained = by_parameter(trunk)
     tail = {name: pretrained[name] for name in tail_shapes(recipe.cut)}
     return TrainableGraft(recipe, spec, {**tail, **initial_head(spec, recipe.seed)})
 

@@ -1,6 +1,6 @@
 """What one training step does: a graft's variables, two optimizers over two explicit lists of them, compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -63,7 +63,7 @@ class TrainableGraft:
 
     def weights(self) -> Arrays:
         """A copy of every parameter by name, statistics included."""
-        return {name: np.array(variable.value) for name, variable in self._variables.items()}
+        return _copies(self._variables.items())
 
     def load(self, weights: Arrays) -> None:
         """Take on the parameters that `weights` returned, and leave the optimizers as they are."""
@@ -72,7 +72,7 @@ class TrainableGraft:
 
     def state(self) -> Arrays:
         """Everything that the next step depends on: parameters and the optimizers' variables."""
-        return {**self.weights(), **{name: np.array(variable.value) for name, variable in self._optimizer_variables()}}
+        return _copies([*self._variables.items(), *self._optimizer_variables()])
 
     def restore(self, state: Arrays) -> None:
         """Take on what `state` returned. Raises KeyError when a part is missing."""
@@ -109,3 +109,8 @@ class TrainableGraft:
     def _infer(self, features: Any) -> Any:
         values = self._values()
         return head_logits(forward(features, self._chain, by_layer(values)), values, self._spec)[0]
+
+
+def _copies(variables: Iterable[tuple[str, Any]]) -> Arrays:
+    # numpy() may show the variable's own memory, which the next step overwrites.
+    return {name: variable.numpy().copy() for name, variable in variables}

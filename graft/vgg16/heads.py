@@ -127,11 +127,13 @@ def initial_head(spec: HeadSpec, seed: int) -> dict[str, npt.NDArray[np.float32]
     return weights
 
 
-def imagenet_weights(layers: Mapping[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]) -> dict[str, Any]:
+def by_parameter(layers: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """The other way round: {`block5_conv1`: (kernel, bias)} -> `block5_conv1/kernel` and `/bias`."""
+    parts = ("kernel", "bias")
+    return {f"{name}/{part}": array for name, pair in layers.items() for part, array in zip(parts, pair, strict=True)}
+
+
+def imagenet_weights(layers: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
     """The stock classifier's layers (fc1, fc2, predictions) under the names of IMAGENET_HEAD's parameters."""
-    names = (*(f"dense_{i}" for i in range(1, len(IMAGENET_HEAD.hidden_units) + 1)), "predictions")
-    return {
-        f"{name}/{part}": array
-        for name, layer in zip(names, ("fc1", "fc2", "predictions"), strict=True)
-        for part, array in zip(("kernel", "bias"), layers[layer], strict=True)
-    }
+    names = {"dense_1": "fc1", "dense_2": "fc2", "predictions": "predictions"}
+    return by_parameter({ours: layers[theirs] for ours, theirs in names.items()})

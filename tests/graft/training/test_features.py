@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graft.training.features import FeatureKind, FeatureStore, Features, extract
+from graft.training.features import FeatureKind, Features, FeatureStore, extract
 from graft.types import InputKey, Precision
 from graft.vgg16.layers import feature_shape
 
