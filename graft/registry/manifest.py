@@ -67,20 +67,23 @@ class Manifest(_Strict):
 
 def seal(folder: Path) -> None:
     """Write the manifest of all files under `folder`, and bring files and folders safely to disk."""
-    names = sorted(str(path.relative_to(folder).as_posix()) for path in _files(folder))
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
     for name in names:
-        _sync(folder / name)
+        sync(folder / name)
     data = Manifest(files={name: FileDigest.of_file(folder / name) for name in names}).render()
-    with (folder / MANIFEST).open("wb") as file:
-        file.write(data)
-    _sync(folder / MANIFEST)
+    (folder / MANIFEST).write_bytes(data)
+    sync(folder / MANIFEST)
     for parent, _, _ in os.walk(folder, topdown=False):
-        _sync(Path(parent))
+        sync(Path(parent))
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and new names in `folder` survive a power cut."""
-    _sync(folder)
+def sync(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, safely to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -89,11 +92,3 @@ def _files(folder: Path) -> Iterator[Path]:
             raise ValueError(f"A version is made of plain files and folders; found {path}.")
         if path.is_file() and path != folder / MANIFEST:
             yield path
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

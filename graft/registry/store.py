@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 
 from graft.database import reading
 from graft.errors import Conflict, CorruptVersion, NotFound
-from graft.registry.card import MODEL, NAME, STABLE, WEIGHTS, ModelCard, check_name, check_trainable
-from graft.registry.manifest import seal, sync_folder
+from graft.registry.card import BUILT_IN, MODEL, NAME, STABLE, WEIGHTS, ModelCard, check_name, check_trainable
+from graft.registry.manifest import seal, sync
 from graft.registry.version import GONE, Version, room
 from graft.tables import aliases, model_versions
 
@@ -56,7 +56,7 @@ class Registry:
         newest = self._newest(model)
         if newest is None:
             raise NotFound(
-                f"A model must have been trained to be used; there are {_listed(self.models())}; received "
+                f"A model must have been trained to be used; there are {_listed([BUILT_IN, *self.models()])}; received "
                 f"{model[:100]!r}. Ask for one of these, or train it."
             )
         return newest
@@ -122,8 +122,8 @@ class Registry:
             if not self._published(card):
                 seal(staged)
                 self._move_in(staged, card)
-            sync_folder(self._root / model)
-            sync_folder(self._root)
+            sync(self._root / model)
+            sync(self._root)
         shutil.rmtree(staged, ignore_errors=True)
 
     def delete(self, model: str, version: int | None = None) -> None:

@@ -187,7 +187,7 @@ class TestReading:
 
     def test_what_is_not_there_is_said_with_what_is(self, registry: Registry) -> None:
         publish(registry, "signs", 1, 2)
-        with pytest.raises(NotFound, match=r"there are signs; received 'sings'"):
+        with pytest.raises(NotFound, match=r"there are vgg16, signs; received 'sings'"):
             registry.resolve("sings")
         with pytest.raises(NotFound, match=r"'signs' has 1, 2; received version 3"):
             registry.resolve("signs", version=3)
