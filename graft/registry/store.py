@@ -223,11 +223,12 @@ class Registry:
             except OSError as error:
                 if self._published(card):
                     return
+                if attempt == 3 or error.errno not in GONE | _IN_THE_WAY:
+                    raise
                 if error.errno in _IN_THE_WAY:
                     logger.warning("moved aside: what lay where %r version %d goes", card.model, card.version)
-                    self._bury(target)
-                elif error.errno not in GONE or attempt == 3:
-                    raise
+                    with suppress(FileNotFoundError):  # another attempt of the job moved it
+                        self._bury(target)
             else:
                 return
 

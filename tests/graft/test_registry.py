@@ -345,6 +345,23 @@ class TestPublishing:
         registry.publish(staged, "signs", 1)
         assert (tries, registry.versions("signs")) == (2, [1])
 
+    def test_a_publish_that_cannot_be_done_says_so(
+        self, registry: Registry, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = Path.rename
+
+        def always_in_the_way(self: Path, target: Path) -> Path:
+            if target.parent == root / "signs":
+                raise OSError(errno.ENOTEMPTY, "Directory not empty")
+            return rename(self, target)
+
+        staged = stage(registry, "signs", 1)
+        monkeypatch.setattr(Path, "rename", always_in_the_way)
+        with pytest.raises(OSError, match="not empty"):
+            registry.publish(staged, "signs", 1)
+        assert staged.is_dir()
+        assert registry.versions("signs") == []
+
     def test_what_is_no_version_is_refused(self, registry: Registry) -> None:
         with pytest.raises(ValueError, match=r"holds a valid model\.json"):
             registry.publish(registry.stage("signs"), "signs", 1)
