@@ -43,11 +43,17 @@ class Queue(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """How much the API's log says."""
+    """How much the HTTP server says about itself."""
 
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
+
+
+@app.callback()
+def _before_any_command() -> None:
+    # TensorFlow reads it when it is imported, here or in a child; its INFO lines are about its own build.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 
 @app.command()
@@ -57,10 +63,14 @@ def up() -> None:
 
 
 @app.command()
-def api(log_level: Annotated[LogLevel, typer.Option(help="Least severity that is logged.")] = LogLevel.INFO) -> None:
+def api(
+    log_level: Annotated[LogLevel, typer.Option(help="Least severity in the HTTP server's own log.")] = LogLevel.INFO,
+) -> None:
     """Start the HTTP API alone."""
     settings = _settings()
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # By name, as the library must not import the app. Without the access log: clients ask for a job's progress often.
     uvicorn.run(
         "app.main:create_app",
@@ -78,7 +88,7 @@ def api(log_level: Annotated[LogLevel, typer.Option(help="Least severity that is
 def worker(queue: Annotated[Queue, typer.Argument(help="The queue whose jobs it does.")]) -> None:
     """Start a worker for one queue."""
     _settings()
-    os.execv(sys.executable, [sys.executable, "-m", "worker.celery_app", queue.value])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "worker.celery_app", queue.value])  # noqa: S606 — a fixed program
 
 
 @weights.command()
