@@ -9,8 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from app.schemas import Problem
 from graft import errors
@@ -123,6 +125,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in found["loc"][1:]) or "The body"
     if found["type"] == "missing":
         return f"{field} is required; it is not there."
+    if found["type"] == "model_attributes_type" and field == "The body":
+        received = _short(found["input"])
+        return f"The body must be a JSON object, with Content-Type: application/json; received {received}."
     if found["type"] == "extra_forbidden":
         return f"{field} is no field of this request; take it out."
     message = str(found["msg"])
@@ -139,15 +144,22 @@ def _short(value: object) -> str:
 def _http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    detail = error.detail
+    detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
         detail = f"No route answers at {request.url.path}; /docs lists those that do."
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"{request.url.path} takes {allowed}; received {request.method}."
+        headers["Allow"] = ", ".join(_methods(request))
+        detail = f"{request.url.path} takes {headers['Allow']}; received {request.method}."
     phrase = HTTPStatus(error.status_code).phrase
     kind = BY_STATUS.get(error.status_code) or Kind(error.status_code, phrase, phrase.lower().replace(" ", "-"))
-    return problem(kind, detail, headers=error.headers)
+    return problem(kind, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path takes. (The exception knows only the methods of the first route that has this path.)"""
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path]
+    fitting = [route for route in routes if compile_path(route.path or "")[0].match(request.url.path)]
+    return sorted({method for route in fitting for method in route.methods or ()})
 
 
 def _disconnected(_request: Request, _error: Exception) -> Response:

@@ -85,13 +85,13 @@ async def pictures(request: Request, *, limit: int, count: int) -> list[tuple[st
 
 
 async def archive_to(path: Path, request: Request, *, limit: int, fields: Collection[str]) -> Upload:
-    """Stream the body, or the `archive` part of a multipart body, into a new file at `path`.
+    """Stream the body, or the `archive` part of a multipart body, into a file at `path`.
 
     The file is removed again when anything fails, the caller's hanging up included. `fields` are the text fields that
     a multipart body may have. Raises TooLarge beyond `limit` bytes, DiskFull, InvalidInput for a body without archive.
     """
     try:
-        with await run_in_threadpool(path.open, "xb", buffering=0) as file:
+        with await run_in_threadpool(path.open, "wb", buffering=0) as file:
             if media_type(request) == "multipart/form-data":
                 return await _archive_part(request, limit, fields, _Disk(file))
             disk = _Disk(file)

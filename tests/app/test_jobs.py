@@ -117,6 +117,7 @@ def test_bodies_that_are_no_json_or_too_much_of_it(client: Client) -> None:
     check_problem(client.post(JOBS, content=b'{"dataset": ', headers=headers), 400, "JSON")
     check_problem(client.post(JOBS, content=b"\xff\xfe", headers=headers), 400)
     check_problem(client.post(JOBS), 422, "The body")
+    check_problem(client.post(JOBS, content=b"{}"), 422, "Content-Type: application/json")
     much = b'{"model": "' + b"x" * 2**20 + b'"}'
     check_problem(client.post(JOBS, content=much, headers=headers), 413, "1048576")
 

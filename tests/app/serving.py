@@ -1,0 +1,34 @@
+"""The application for a process of its own: `uvicorn tests.app.serving:gated --factory`, settings from outside."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from app.main import create_app
+from graft.registry import Registry
+from tests.app.conftest import BrightnessPredictor, Prediction
+
+
+class GatedPredictor(BrightnessPredictor):
+    """Answers once the named pipe `gate` has been opened for writing and closed again."""
+
+    def __init__(self, registry: Registry, gate: Path) -> None:
+        super().__init__(registry)
+        self._gate = gate
+
+    def predict(
+        self,
+        model: str,
+        files: Sequence[tuple[str | None, bytes]],
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        top: int = 5,
+    ) -> Prediction:
+        self._gate.read_bytes()
+        return super().predict(model, files, version=version, alias=alias, top=top)
+
+
+def gated() -> FastAPI:
+    return create_app(predictor=lambda settings, registry: GatedPredictor(registry, settings.home / "gate"))

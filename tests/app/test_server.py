@@ -1,0 +1,156 @@
+"""What only a server process shows: bodies that stream through, callers that hang up, and its end on SIGTERM."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.conftest import check_problem
+from tests.drawing import jpeg
+
+MIB = 1024 * 1024
+
+
+class Server:
+    """uvicorn on a port of its own, and what it has logged so far."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        home.mkdir()
+        os.mkfifo(home / "gate")
+        command = [sys.executable, "-m", "uvicorn", "tests.app.serving:gated", "--factory", "--port", "0"]
+        env = {**os.environ, "GRAFT_HOME": str(home), "GRAFT_PREDICT_BODY_BYTES": str(MIB)}
+        self.process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        self.log: list[str] = []
+        for line in self.process.stderr:
+            self.log.append(line)
+            if found := re.search(r"running on (http://127\.0\.0\.1:(\d+))", line):
+                self.url, self.port = found[1], int(found[2])
+                break
+        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr or ()))
+        self._reader.start()
+        while httpx.get(f"{self.url}/health/ready").status_code != 200:
+            pass
+
+    def peak_memory(self) -> int:
+        """Bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) * 1024
+
+    def listens(self) -> bool:
+        try:
+            httpx.get(f"{self.url}/health/live")
+        except httpx.TransportError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def run(home: Path) -> Iterator[Server]:
+    server = Server(home)
+    yield server
+    server.close()
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests that leave it running."""
+    yield from run(tmp_path_factory.mktemp("server") / "home")
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Server]:
+    """One for each test that ends it."""
+    yield from run(tmp_path / "home")
+
+
+def blocks(count: int) -> Iterator[bytes]:
+    block = b"\0" * MIB
+    for _ in range(count):
+        yield block
+
+
+def form(count: int) -> Iterator[bytes]:
+    yield b'--x\r\nContent-Disposition: form-data; name="archive"; filename="a.zip"\r\n\r\n'
+    yield from blocks(count)
+    yield b"\r\n--x--\r\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+def test_uploads_stream_through(server: Server) -> None:
+    url = f"{server.url}/api/v1/datasets"
+    check_problem(httpx.post(url, content=blocks(1)), 415)
+    before = server.peak_memory()
+    check_problem(httpx.post(url, content=blocks(200)), 415)
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    check_problem(httpx.post(url, content=form(200), headers=headers), 415)
+    assert server.peak_memory() - before < 50 * MIB
+    assert list((server.home / "datasets" / ".incoming").iterdir()) == []
+
+
+def test_a_caller_that_hangs_up_leaves_nothing(server: Server) -> None:
+    incoming = server.home / "datasets" / ".incoming"
+    head = f"POST /api/v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * MIB}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head.encode() + b"\0" * MIB)
+        while not (incoming.is_dir() and any(incoming.iterdir())):
+            pass
+    while any(incoming.iterdir()):
+        pass
+    assert httpx.get(f"{server.url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_client_that_sends_all_before_it_reads_learns_that_it_was_too_much(server: Server, announced: bool) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    body = b"\0" * (8 * MIB) if announced else blocks(8)
+    connection.request("POST", "/api/v1/models/vgg16/predict", body=body, encode_chunked=not announced)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Content-Type"]) == (413, "application/problem+json")
+    answer.read()
+    connection.close()
+
+
+def test_sigterm_turns_ready_off_at_once_and_finishes_what_was_accepted(mortal: Server) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        predict = f"{mortal.url}/api/v1/models/vgg16/predict"
+        accepted = pool.submit(httpx.post, predict, content=jpeg("discs", 1), timeout=60)
+        with (mortal.home / "gate").open("wb"):  # opens once the prediction is at the gate
+            mortal.process.send_signal(signal.SIGTERM)
+            while (answer := httpx.get(f"{mortal.url}/health/ready")).status_code == 200:
+                pass
+            check_problem(answer, 503, "shutting down")
+            assert httpx.get(f"{mortal.url}/api/v1/models").status_code == 200
+            while mortal.listens():
+                pass
+            assert not accepted.done()
+        assert accepted.result().json()["predictions"][0]["top"]
+    mortal.process.wait()
+
+
+def test_a_second_sigterm_ends_the_wait(mortal: Server) -> None:
+    mortal.process.send_signal(signal.SIGTERM)
+    while httpx.get(f"{mortal.url}/health/ready").status_code == 200:
+        pass
+    mortal.process.send_signal(signal.SIGTERM)
+    mortal.process.wait()

@@ -1,0 +1,104 @@
+"""Bodies as streams: however the network cuts them up, what comes out is what was sent."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from fastapi import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message
+
+from app.uploads import Part, multipart, pictures
+from graft.errors import InvalidInput, TooLarge
+
+BOUNDARY = b"----graft"
+Sent = tuple[str, str | None, bytes]
+
+names = st.sampled_from(["file", "archive", "name"])
+filenames = st.none() | st.text(st.characters(exclude_characters='"\\\r\n\0', exclude_categories=["Cs"]), min_size=1)
+contents = st.binary(max_size=200) | st.sampled_from([b"\r\n", b"\r\n--", BOUNDARY, b"\r\n--" + BOUNDARY[:-1], b"--"])
+sent = st.lists(st.tuples(names, filenames, contents), max_size=4)
+
+
+def encode(parts: Sequence[Sent]) -> bytes:
+    body = b""
+    for name, filename, content in parts:
+        label = "" if filename is None else f'; filename="{filename}"'
+        head = f'Content-Disposition: form-data; name="{name}"{label}\r\n\r\n'.encode()
+        body += b"--" + BOUNDARY + b"\r\n" + head + content + b"\r\n"
+    return body + b"--" + BOUNDARY + b"--\r\n"
+
+
+def request(
+    pieces: Sequence[bytes], content_type: str = f"multipart/form-data; boundary={BOUNDARY.decode()}"
+) -> Request:
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+    waiting = iter(messages)
+
+    async def receive() -> Message:
+        return next(waiting)
+
+    headers = [(b"content-type", content_type.encode())]
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+
+async def collect(received: Request, limit: int = 10_000) -> list[Sent]:
+    found: list[Sent] = []
+    async for event in multipart(received, limit, {"file", "archive", "name"}):
+        if isinstance(event, Part):
+            found.append((event.name, event.filename, b""))
+        else:
+            name, filename, content = found[-1]
+            found[-1] = (name, filename, content + event)
+    return found
+
+
+@st.composite
+def cut(draw: st.DrawFn) -> tuple[list[Sent], list[bytes]]:
+    """Parts, and the body that holds them in pieces."""
+    parts = draw(sent)
+    body = encode(parts)
+    cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=20)))
+    return parts, [body[a:b] for a, b in pairwise([0, *cuts, len(body)])]
+
+
+def plausible(parts: list[Sent]) -> bool:
+    """A boundary inside a part's content is the sender's mistake."""
+    return not any(b"\r\n--" + BOUNDARY in b"\r\n" + content for _, _, content in parts)
+
+
+@given(cut().filter(lambda example: plausible(example[0])))
+def test_a_form_comes_out_as_it_went_in(example: tuple[list[Sent], list[bytes]]) -> None:
+    parts, pieces = example
+    assert asyncio.run(collect(request(pieces))) == parts
+
+
+@given(cut().filter(lambda example: plausible(example[0])), st.data())
+def test_a_form_that_is_cut_off_is_never_taken_for_a_whole_one(
+    example: tuple[list[Sent], list[bytes]], data: st.DataObject
+) -> None:
+    body = b"".join(example[1])
+    kept = body[: data.draw(st.integers(0, len(body) - 4))]  # the last two bytes of the boundary's dashes, CR and LF
+    with pytest.raises(InvalidInput):
+        asyncio.run(collect(request([kept])))
+
+
+@given(cut().filter(lambda example: plausible(example[0])), st.integers(1, 300))
+def test_the_limit_holds_to_the_byte(example: tuple[list[Sent], list[bytes]], limit: int) -> None:
+    parts, pieces = example
+    if sum(map(len, pieces)) > limit:
+        with pytest.raises(TooLarge, match=str(limit)):
+            asyncio.run(collect(request(pieces), limit))
+    else:
+        assert asyncio.run(collect(request(pieces), limit)) == parts
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_as_a_form_are_parsed_or_refused(body: bytes) -> None:
+    try:
+        asyncio.run(pictures(request([body]), limit=1000, count=3))
+    except InvalidInput:
+        pass
