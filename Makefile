@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: up test lint lock clean
 
+# Without weights it starts all the same: /health/ready says what is missing, and the service goes on looking for them.
 up: $(VENV)/.installed-$(DEVICE)
 	@$(BIN)/graft weights fetch || true
 	@exec $(BIN)/graft up
@@ -24,7 +25,7 @@ test: lint
 # pip reads the lock in hash-checking mode: what is installed is what was locked.
 $(VENV)/.installed-$(DEVICE): locks/$(DEVICE).txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Graft needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v[0]}.{v[1]}. Name another one: make PYTHON=python3.11")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing Graft ($(DEVICE)) into $(VENV): a few minutes, once."
 	@$(PIP) install --require-hashes -r locks/$(DEVICE).txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
