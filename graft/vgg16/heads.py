@@ -59,7 +59,7 @@ def _batch_norm(x: Any, weights: Weights, name: str, training: bool) -> tuple[An
             statistics[f"{name}/{part}"] = old * BATCH_NORM_MOMENTUM + new * (1 - BATCH_NORM_MOMENTUM)
         mean, variance = batch_mean, batch_variance
     gamma, beta = weights[f"{name}/gamma"], weights[f"{name}/beta"]
-    return (x - mean) * tf.math.rsqrt(variance + BATCH_NORM_EPSILON) * gamma + beta, statistics
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, BATCH_NORM_EPSILON), statistics
 
 
 def _dropout(x: Any, rate: float, seed: Any) -> Any:
