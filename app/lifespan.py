@@ -58,6 +58,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
                 predicting=CapacityLimiter(PREDICTING),
             )
+            await run_in_threadpool(_sweep, services)
             app.state.services = services
             services.engine.begin()
             with services.drain.watching():
@@ -68,6 +69,12 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
             engine.dispose()
 
     return run
+
+
+def _sweep(services: Services) -> None:
+    """Remove what crashes have left behind, and log the model versions that are damaged."""
+    services.datasets.sweep()
+    services.registry.sweep()
 
 
 def archive_limits(settings: Settings) -> ArchiveLimits:
