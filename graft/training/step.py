@@ -113,4 +113,4 @@ class TrainableGraft:
 
 def _copies(variables: Iterable[tuple[str, Any]]) -> Arrays:
     # numpy() may show the variable's own memory, which the next step overwrites.
-    return {name: variable.numpy().copy() for name, variable in variables}
+    return {name: np.array(variable.numpy()) for name, variable in variables}

@@ -1,0 +1,136 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graft.errors import Interrupted, InvalidInput, StaleFence
+from graft.training.checkpoint import Checkpoints
+from graft.training.fit import Fitted, evaluate_on, fit, in_order
+from graft.training.recipe import Recipe, parse_recipe
+from graft.training.splits import SplitFeatures
+from graft.training.step import TrainableGraft
+from graft.vgg16.heads import initial_head
+from tests.graft.training.monitors import Recorder
+
+CLASSES = ("a", "b", "c")
+# Dropout, batch norm, a tail of nothing, and batches that run across the ends of shuffles.
+RECIPE = {"epochs": 4, "batch_size": 7, "steps_per_epoch": 3, "hidden_units": [16], "pooling": "avg", "seed": 5}
+
+
+def recipe(**asked: Any) -> Recipe:
+    return parse_recipe({**RECIPE, "learning_rate": 1e-2, **asked})
+
+
+def split(pictures: int, seed: int) -> SplitFeatures:
+    """Pooled features of three classes that a head can tell apart."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(CLASSES), pictures).astype(np.int32)
+    rows = rng.normal(0, 1, (pictures, 512)).astype(np.float32)
+    rows[np.arange(pictures), labels] += 6
+    return SplitFeatures(CLASSES, labels, lambda indices: rows[indices])
+
+
+TRAINING, VALIDATION = split(31, 1), split(17, 2)
+
+
+def graft_of(recipe: Recipe) -> TrainableGraft:
+    spec = recipe.head(len(CLASSES))
+    return TrainableGraft(recipe, spec, initial_head(spec, recipe.seed))
+
+
+def run(recipe: Recipe, folder: Path, monitor: Recorder, fence: int = 1) -> Fitted:
+    return fit(recipe, graft_of(recipe), TRAINING, VALIDATION, Checkpoints(folder, fence), monitor)
+
+
+def test_it_learns_and_writes_history(tmp_path: Path) -> None:
+    monitor = Recorder()
+    fitted = run(recipe(epochs=12, dropout=0.0), tmp_path, monitor)
+    assert {name: len(values) for name, values in fitted.history.items()} == dict.fromkeys(
+        ("loss", "accuracy", "val_loss", "val_accuracy"), 12
+    )
+    assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]
+    assert [data["epoch"] for type, data in monitor.events if type == "epoch"] == list(range(1, 13))
+    last = monitor.reports[-1]
+    assert (last.phase, last.epoch, last.epochs, last.step, last.steps) == ("training", 12, 12, 3, 3)
+    assert last.eta_seconds == 0
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("stop_after", [1, 3, 5, 10])
+def test_a_run_resumed_at_any_step_ends_as_the_uninterrupted_one(tmp_path: Path, stop_after: int, keep: str) -> None:
+    asked = recipe(keep=keep)
+    whole = run(asked, tmp_path / "whole", Recorder())
+    with pytest.raises(Interrupted):
+        run(asked, tmp_path / "parts", Recorder(stop_after=stop_after), fence=1)
+    monitor = Recorder()
+    resumed = run(asked, tmp_path / "parts", monitor, fence=2)
+    assert monitor.events[0] == ("resumed", {"epoch": stop_after // 3 + 1, "step": stop_after % 3 + 1})
+    assert len(monitor.reports) == 12 - stop_after
+    assert resumed.history == whole.history
+    assert resumed.best_epoch == whole.best_epoch
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], array, err_msg=name)
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    """No last word: what counts is the checkpoint that every epoch leaves."""
+
+    class Killed(Recorder):
+        def report(self, progress: Any) -> None:
+            super().report(progress)
+            if len(self.reports) == 8:
+                raise KeyboardInterrupt
+
+    asked = recipe()
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, tmp_path, Killed())
+    monitor = Recorder()
+    resumed = run(asked, tmp_path, monitor, fence=2)
+    assert monitor.events[0] == ("resumed", {"epoch": 3, "step": 1})
+    assert resumed.history == run(asked, tmp_path / "whole", Recorder()).history
+
+
+def test_keep_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) -> None:
+    asked = recipe(keep="best", epochs=8, learning_rate=0.5, dropout=0.0)
+    fitted = run(asked, tmp_path, Recorder())
+    losses = fitted.history["val_loss"]
+    assert fitted.best_epoch == 1 + int(np.argmin(losses))
+    assert fitted.best_epoch < 8, "the last epoch is the best: the test says nothing"
+    shorter = run(
+        recipe(**{**asked.model_dump(), "epochs": fitted.best_epoch, "keep": "last"}), tmp_path / "b", Recorder()
+    )
+    for name, array in shorter.weights.items():
+        np.testing.assert_array_equal(fitted.weights[name], array, err_msg=name)
+
+
+def test_a_claim_that_is_lost_writes_no_checkpoint(tmp_path: Path) -> None:
+    class Superseded(Recorder):
+        def guard(self) -> None:
+            raise StaleFence("another claim has been made")
+
+    with pytest.raises(StaleFence):
+        run(recipe(), tmp_path, Superseded())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keep_best_without_validation_pictures_is_refused(tmp_path: Path) -> None:
+    asked, empty = recipe(keep="best"), split(0, 3)
+    with pytest.raises(InvalidInput, match="recipe.keep 'best' needs validation pictures"):
+        fit(asked, graft_of(asked), TRAINING, empty, Checkpoints(tmp_path, 1), Recorder())
+
+
+def test_without_validation_pictures_the_last_weights_are_kept(tmp_path: Path) -> None:
+    asked = recipe()
+    fitted = fit(asked, graft_of(asked), TRAINING, split(0, 3), Checkpoints(tmp_path, 1), Recorder())
+    assert fitted.best_epoch is None
+    assert fitted.history["val_loss"] == []
+
+
+def test_validation_without_steps_sees_every_picture_once(tmp_path: Path) -> None:
+    asked = recipe(validation_steps=None, validation_batch_size=5, epochs=1)
+    graft = graft_of(asked)
+    fitted = fit(asked, graft, TRAINING, VALIDATION, Checkpoints(tmp_path, 1), Recorder())
+    whole = evaluate_on(VALIDATION, in_order(len(VALIDATION), 17), graft)
+    assert whole["pictures"] == 17
+    assert fitted.history["val_loss"] == [pytest.approx(whole["loss"], rel=1e-5)]
