@@ -67,7 +67,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> Listing:
                 continue
             if path in hashes:
                 raise InvalidInput(f"Names in an archive must differ; {path!r} is there twice. Remove one of the two.")
-            hashes[path], size = _keep(member, folder, min(room, limits.file_bytes))
+            hashes[path], size = keep(member, folder, min(room, limits.file_bytes))
             room -= size
     places = arrange(hashes)
     files = (SourceFile(path, places[path].split, places[path].label, hashes[path]) for path in sorted(hashes))
@@ -103,7 +103,7 @@ def _sniff(head: bytes) -> str:
     return next(named, f"bytes that begin with {head[:12]!r}")
 
 
-def _keep(member: Member, folder: Path, limit: int) -> tuple[str, int]:
+def keep(member: Member, folder: Path, limit: int) -> tuple[str, int]:
     """Write the member's content under its hash. Returns the hash and the number of bytes."""
     aside = folder / "unpacking"
     digest, size = hashlib.sha256(), 0

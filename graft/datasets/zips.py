@@ -133,6 +133,8 @@ def _count_entries(file: BinaryIO, size: int, limit: int) -> None:
         if count > limit:
             raise TooLarge(message.format("more"))
         position += _ENTRY.size + sum(_ENTRY.unpack(header)[1:])
+    if position > end:
+        raise broken("its directory is damaged")
 
 
 def _end_of_directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
