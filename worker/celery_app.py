@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from celery import Celery
 from celery.worker import state as celery_state
+from sqlalchemy.exc import SQLAlchemyError
 
 from graft.database import connect, migrate
 from graft.errors import GraftError, InvalidInput
@@ -55,7 +56,7 @@ def main(
     jobs = Jobs(engine, lease_seconds=settings.lease_seconds)
     app = create_celery(settings)
     doorbell = tasks.CeleryDoorbell(app)
-    supervisor = Supervisor(jobs, doorbell, queue, heartbeat_seconds=settings.heartbeat_seconds, command=command)
+    supervisor = Supervisor(jobs, queue, heartbeat_seconds=settings.heartbeat_seconds, command=command)
     tasks.register(app, supervisor)
     reaper = Reaper(
         jobs,
@@ -80,8 +81,18 @@ def main(
     reaper.start()
     worker.start()
     reaper.join()
+    _ring_for_the_next(jobs, doorbell, queue)
     engine.dispose()
     return int(worker.exitcode or 0)
+
+
+def _ring_for_the_next(jobs: Jobs, doorbell: tasks.CeleryDoorbell, queue: str) -> None:
+    """Until Celery had stopped it took messages, this worker's own among them, and dropped them."""
+    try:
+        if jobs.waiting(queue, 0):
+            doorbell.ring(queue, "a worker that has stopped")
+    except SQLAlchemyError as error:
+        logger.warning("The database does not answer, so what waits is left to the reaper: %s", error)
 
 
 def _tend(app: Celery, settings: Settings) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from graft.errors import StaleFence
-from graft.jobs import OWNED, Doorbell, Job, Jobs, State
+from graft.jobs import OWNED, Job, Jobs, State
 from worker.process import RELEASED, JobProcess
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ class Supervisor:
     def __init__(
         self,
         jobs: Jobs,
-        doorbell: Doorbell,
         queue: str,
         *,
         heartbeat_seconds: float,
@@ -45,7 +44,6 @@ class Supervisor:
         command: Callable[[Job], Sequence[str]] = job_command,
     ) -> None:
         self._jobs = jobs
-        self._doorbell = doorbell
         self._queue = queue
         self._heartbeat_seconds = heartbeat_seconds
         self._grace_seconds = grace_seconds
@@ -126,6 +124,4 @@ class Supervisor:
                 logger.warning("%s was lost. %s", job.id, process.last_words())
         except StaleFence:
             return self._jobs.get(job.id).state
-        if after.state == "queued" and self._stopping:
-            self._doorbell.ring(after.queue, after.id)  # for another worker, or for this one when it is back
         return after.state
