@@ -1,5 +1,6 @@
 """The models as a caller sees them: those of the registry, and the built-in `vgg16` among them."""
 
+from dataclasses import asdict
 from math import prod
 from typing import Any
 
@@ -7,7 +8,7 @@ from app.predicts import Predicts
 from app.schemas import Model, Version
 from app.warmup import Warmup
 from graft.errors import CorruptVersion, NotFound
-from graft.registry import BUILT_IN, STABLE, HeadCard, Parameter, Registry
+from graft.registry import BUILT_IN, STABLE, Parameter, Registry
 from graft.types import InputKey
 from graft.vgg16.labels import imagenet_classes
 from graft.vgg16.layers import IMAGENET_HEAD, INPUT, LAST, head_shapes, tail_shapes
@@ -55,7 +56,7 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
         "status": _built_in_status(engine),
         "cut": LAST,
         "tail": [],
-        "head": HeadCard.model_validate(IMAGENET_HEAD, from_attributes=True).model_dump(mode="json"),
+        "head": asdict(IMAGENET_HEAD),
         "classes": [label for _wnid, label in imagenet_classes()],
         "input": InputKey().as_dict(),
         "trunk_digest": TRUNK_DIGEST,

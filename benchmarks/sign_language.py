@@ -50,7 +50,10 @@ def report(service: Service, archive: Path, tests: list[Path], preset: str, seed
             f"validation {validation:.3f}; {seconds:.0f} s",
             flush=True,
         )
-    print(f"{preset}: median test accuracy {statistics.median(accuracies):.3f} (published for fine-tuning: {PUBLISHED})")
+    median = statistics.median(accuracies)
+    print(
+        f"{preset}: median test accuracy {median:.3f} over {len(seeds)} seeds (published for fine-tuning: {PUBLISHED})"
+    )
 
 
 def top_label(service: Service, file: Path) -> str:

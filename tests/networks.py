@@ -47,7 +47,7 @@ def random_dense() -> TrunkWeights:
 
 
 def write_official(path: Path, layers: TrunkWeights) -> None:
-    """A weights file in the layout of the official Keras files: a group for each layer, its arrays named in attributes."""
+    """A weights file in the official Keras files' layout: a group for each layer, its arrays named in attributes."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in layers]
         for name, (kernel, bias) in layers.items():

@@ -4,11 +4,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from graft.registry import BUILT_IN, ModelCard, Registry
+from graft.registry import BUILT_IN, Registry
 from graft.types import InputKey
 from graft.vgg16.heads import Graft, imagenet_weights
 from graft.vgg16.labels import imagenet_classes
-from graft.vgg16.layers import IMAGENET_HEAD, LAST, HeadSpec
+from graft.vgg16.layers import IMAGENET_HEAD, LAST
 from graft.vgg16.weights import WeightStore
 
 
@@ -42,9 +42,7 @@ class LoadedModels:
 
     def _load(self, model: str, version: int) -> LoadedModel:
         card = self._registry.card(model, version)
-        return LoadedModel(
-            Graft(card.cut, _spec(card), self._registry.weights(model, version)), card.input, card.classes
-        )
+        return LoadedModel(Graft(card.cut, card.head, self._registry.weights(model, version)), card.input, card.classes)
 
     def _imagenet(self) -> LoadedModel:
         classifier = self._weights.classifier()
@@ -57,7 +55,3 @@ class LoadedModels:
         """Drop the least recently used, but never the newest one, however large."""
         while len(self._loaded) > 1 and sum(m.graft.nbytes for m in self._loaded.values()) > self._memory_bytes:
             self._loaded.popitem(last=False)
-
-
-def _spec(card: ModelCard) -> HeadSpec:
-    return HeadSpec(**card.head.model_dump())

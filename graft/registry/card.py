@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graft.errors import Conflict, InvalidInput
 from graft.types import InputKey
+from graft.vgg16.layers import HeadSpec
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 BUILT_IN = "vgg16"  # the stock ImageNet classifier; it has no folder in the registry
@@ -40,18 +41,6 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HeadCard(_Frozen):
-    """The head's architecture: the fields of graft.vgg16.layers.HeadSpec, whose instances are taken as they are."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    pooling: Literal["flatten", "avg", "max"]
-    hidden_units: tuple[int, ...]
-    batch_norm: bool
-    dropout: float
-    classes: int = Field(ge=1)
-
-
 class Parameter(_Frozen):
     """One array in `weights.safetensors`, under the same name. trainable: the training could change it."""
 
@@ -79,7 +68,7 @@ class ModelCard(_Frozen):
     created_at: int
     cut: str
     tail: tuple[str, ...]
-    head: HeadCard
+    head: HeadSpec
     classes: tuple[str, ...]
     input: InputKey
     trunk_digest: str

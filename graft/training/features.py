@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from graft.vgg16.trunk import TrunkRunner
 
 Features = npt.NDArray[np.float32]
 EXTRACTION_BATCH = 8  # pictures a trunk pass: on a CPU larger batches are no faster (within 3 %), and stop later
+
+
+P = TypeVar("P", bound="Keyed")
 
 
 class Keyed(Protocol):
@@ -58,7 +61,7 @@ class FeatureStore:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def missing(self, kind: FeatureKind, pictures: Sequence[Keyed]) -> list[Keyed]:
+    def missing(self, kind: FeatureKind, pictures: Sequence[P]) -> list[P]:
         """The pictures whose features must be computed, each distinct content once, in order."""
         distinct = {picture.sha256: picture for picture in pictures}
         size = _file_size(kind)
@@ -89,9 +92,9 @@ class FeatureStore:
 def extract(
     trunk: TrunkRunner,
     kind: FeatureKind,
-    pictures: Sequence[Keyed],
-    pixels: Callable[[Keyed], npt.NDArray[np.uint8]],
-) -> Iterator[list[tuple[Keyed, Features]]]:
+    pictures: Sequence[P],
+    pixels: Callable[[P], npt.NDArray[np.uint8]],
+) -> Iterator[list[tuple[P, Features]]]:
     """Run pictures through the trunk, a batch at a time, decoding the next ones on other threads meanwhile.
 
     `pixels` decodes one picture to uint8 (224, 224, 3). Each batch comes as pairs of picture and features.

@@ -11,7 +11,7 @@ from graft import images
 from graft.datasets import Datasets, Manifest, Picture
 from graft.datasets.manifest import SPLITS
 from graft.errors import Interrupted
-from graft.training.features import FeatureKind, FeatureStore, Keyed, extract
+from graft.training.features import FeatureKind, FeatureStore, extract
 from graft.types import Monitor, Progress
 from graft.vgg16.trunk import TrunkRunner
 
@@ -45,7 +45,7 @@ def open_splits(
     total = len({picture.sha256 for picture in manifest.pictures})
     monitor.event("features", {"cut": kind.cut, "kept": total - len(missing), "to_compute": len(missing)})
 
-    def pixels(picture: Keyed) -> npt.NDArray[np.uint8]:
+    def pixels(picture: Picture) -> npt.NDArray[np.uint8]:
         return images.decode(datasets.picture(dataset, picture.sha256), interpolation=kind.input.interpolation)
 
     if missing:
@@ -54,7 +54,7 @@ def open_splits(
 
 
 def _compute(
-    batches: Iterable[list[tuple[Keyed, npt.NDArray[np.float32]]]],
+    batches: Iterable[list[tuple[Picture, npt.NDArray[np.float32]]]],
     store: FeatureStore,
     kind: FeatureKind,
     pictures: int,

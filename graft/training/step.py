@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from graft.training.checkpoint import Arrays
 from graft.training.recipe import Recipe
 from graft.vgg16.heads import Weights, by_layer, head_logits
 from graft.vgg16.layers import LAST, HeadSpec, between, head_shapes, is_statistic, tail_shapes
 from graft.vgg16.trunk import forward
 
-Arrays = dict[str, npt.NDArray[np.float32]]
 OPTIMIZERS: dict[str, Callable[[float], Any]] = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from graft.vgg16.layers import (
-    IMAGENET_HEAD,
     LAST,
     HeadSpec,
     between,

@@ -20,9 +20,10 @@ from app.deps import Services
 from app.main import create_app
 from graft.errors import MissingWeights
 from graft.images import decode
-from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, HeadCard, ModelCard, Parameter, Registry
+from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
 from graft.settings import Settings
 from graft.types import InputKey, Progress
+from graft.vgg16.layers import HeadSpec
 from tests.drawing import CLASSES, draw, encode, folder
 
 
@@ -150,7 +151,7 @@ def publish(registry: Registry, model: str, version: int, job: str) -> None:
         created_at=1_795_512_600_000,
         cut="block5_pool",
         tail=(),
-        head=HeadCard(pooling="avg", hidden_units=(), batch_norm=False, dropout=0.0, classes=3),
+        head=HeadSpec(pooling="avg", hidden_units=(), batch_norm=False, dropout=0.0, classes=3),
         classes=CLASSES,
         input=InputKey(),
         trunk_digest="0" * 64,

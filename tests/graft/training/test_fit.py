@@ -50,7 +50,7 @@ def test_it_learns_and_writes_history(tmp_path: Path) -> None:
         ("loss", "accuracy", "val_loss", "val_accuracy"), 12
     )
     assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]
-    assert [data["epoch"] for type, data in monitor.events if type == "epoch"] == list(range(1, 13))
+    assert [data["epoch"] for kind, data in monitor.events if kind == "epoch"] == list(range(1, 13))
     last = monitor.reports[-1]
     assert (last.phase, last.epoch, last.epochs, last.step, last.steps) == ("training", 12, 12, 3, 3)
     assert last.eta_seconds == 0
@@ -116,7 +116,7 @@ def test_a_claim_that_is_lost_writes_no_checkpoint(tmp_path: Path) -> None:
 
 def test_keep_best_without_validation_pictures_is_refused(tmp_path: Path) -> None:
     asked, empty = recipe(keep="best"), split(0, 3)
-    with pytest.raises(InvalidInput, match="recipe.keep 'best' needs validation pictures"):
+    with pytest.raises(InvalidInput, match=r"recipe\.keep 'best' needs validation pictures"):
         fit(asked, graft_of(asked), TRAINING, empty, Checkpoints(tmp_path, 1), Recorder())
 
 

@@ -1,0 +1,77 @@
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import pytest
+
+from graft.engine.batcher import Batcher
+from graft.errors import Unavailable
+
+
+class Device:
+    """Doubles numbers; the first batch waits at a gate, so that a test can fill the queue behind it."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.busy, self.gate = threading.Event(), threading.Event()
+
+    def run(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        self.busy.set()
+        self.gate.wait()
+        if -1 in items:
+            raise ArithmeticError("-1 cannot be doubled")
+        return [2 * item for item in items]
+
+
+@pytest.fixture
+def device() -> Device:
+    return Device()
+
+
+def fill(batcher: Batcher[int, int], device: Device, items: Sequence[int]) -> list[Future[int]]:
+    """Submit 0, and the items while the device is busy with it."""
+    first = batcher.submit(0)
+    device.busy.wait()
+    return [first, *(batcher.submit(item) for item in items)]
+
+
+def test_what_waits_when_the_device_is_free_runs_as_one_batch(device: Device) -> None:
+    batcher = Batcher(device.run, batch_size=3)
+    answers = fill(batcher, device, [1, 2, 3, 4, 5])
+    device.gate.set()
+    assert [answer.result() for answer in answers] == [0, 2, 4, 6, 8, 10]
+    assert device.batches == [[0], [1, 2, 3], [4, 5]]
+    batcher.close()
+
+
+def test_a_cancelled_item_is_not_run(device: Device) -> None:
+    batcher = Batcher(device.run, batch_size=3)
+    answers = fill(batcher, device, [1, 2])
+    assert answers[1].cancel()
+    device.gate.set()
+    assert answers[2].result() == 4
+    assert device.batches == [[0], [2]]
+    batcher.close()
+
+
+def test_an_error_reaches_its_batch_and_the_next_one_runs(device: Device) -> None:
+    batcher = Batcher(device.run, batch_size=2)
+    answers = fill(batcher, device, [1, -1, 2])
+    device.gate.set()
+    for answer in answers[1:3]:
+        with pytest.raises(ArithmeticError, match="-1 cannot be doubled"):
+            answer.result()
+    assert answers[3].result() == 4
+    batcher.close()
+
+
+def test_close_answers_what_was_accepted_and_takes_no_more(device: Device) -> None:
+    batcher = Batcher(device.run, batch_size=2)
+    answers = fill(batcher, device, [1, 2, 3])
+    device.gate.set()
+    batcher.close()
+    assert [answer.result(timeout=0) for answer in answers] == [0, 2, 4, 6]
+    with pytest.raises(Unavailable):
+        batcher.submit(4)
+    batcher.close()
