@@ -74,6 +74,7 @@ def decode(
             f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
             "Convert it to one of these and send it again."
         )
+    resample = _FILTERS[interpolation]
     _hush_pillow()
     try:
         if kind == "WebP":  # its decoder takes memory for the whole picture as soon as the file is opened
@@ -81,7 +82,7 @@ def decode(
         source = io.BytesIO(data) if kind == "BMP" else _Source(data)  # run-length BMPs are read byte by byte
         with _CORES, Image.open(source, formats=(kind,)) as image:
             _check_size(*image.size, max_pixels)
-            return _pixels(image, _FILTERS[interpolation])
+            return _pixels(image, resample)
     except TooLarge:
         raise
     except Image.DecompressionBombError as error:
@@ -132,7 +133,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _pixels(image: Image.Image, filter: Image.Resampling) -> npt.NDArray[np.uint8]:
+def _pixels(image: Image.Image, resample: Image.Resampling) -> npt.NDArray[np.uint8]:
     """Turn, resize, convert. Nearest only picks pixels, so that it may come before the conversion, which then costs
     nothing; the other filters mix pixels and must mix RGB ones, as load_img does. (Pillow resizes 16-bit grey by other
     code, which picks other pixels: that is converted first too.)
@@ -141,9 +142,9 @@ def _pixels(image: Image.Image, filter: Image.Resampling) -> npt.NDArray[np.uint
     turn = _UPRIGHT.get(_orientation(image))
     if turn is not None:
         image = image.transpose(turn)
-    if filter is not Image.Resampling.NEAREST or image.mode.startswith("I;16"):
+    if resample is not Image.Resampling.NEAREST or image.mode.startswith("I;16"):
         image = image.convert("RGB")
-    return np.array(image.resize((SIZE, SIZE), filter).convert("RGB"))
+    return np.array(image.resize((SIZE, SIZE), resample).convert("RGB"))
 
 
 def _orientation(image: Image.Image) -> int:
