@@ -51,21 +51,16 @@ def read_keras(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Layers:
 
 
 def _read_layer(root: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    if name not in root:
+    group = root.get(name)
+    if not isinstance(group, h5py.Group):
         raise ValueError(f"it has no layer {name}.")
-    found: list[Array] = []
-
-    def collect(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.append(np.asarray(item, dtype=np.float32))
-
-    root[name].visititems(collect)
-    arrays = {array.shape: array for array in found}
-    if len(found) != 2 or set(arrays) != {shape, shape[-1:]}:
-        raise ValueError(
-            f"layer {name} must hold a kernel of shape {shape} and a bias; it holds {sorted(a.shape for a in found)}."
-        )
-    return arrays[shape], arrays[shape[-1:]]
+    found: list[Any] = []
+    group.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    datasets = {dataset.shape: dataset for dataset in found}
+    if len(found) != 2 or set(datasets) != {shape, shape[-1:]}:
+        shapes = ", ".join(str(dataset.shape) for dataset in found) or "nothing"
+        raise ValueError(f"layer {name} must hold a kernel of shape {shape} and a bias; it holds {shapes}.")
+    return np.asarray(datasets[shape], np.float32), np.asarray(datasets[shape[-1:]], np.float32)
 
 
 def write_keras(layers: Layers, path: Path) -> None:
