@@ -51,11 +51,9 @@ def read_keras(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Layers:
 
 
 def _read_layer(root: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    group = root.get(name)
-    if not isinstance(group, h5py.Group):
-        raise ValueError(f"it has no layer {name}.")
     found: list[Any] = []
-    group.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    if isinstance(group := root.get(name), h5py.Group):
+        group.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
     datasets = {dataset.shape: dataset for dataset in found}
     if len(found) != 2 or set(datasets) != {shape, shape[-1:]}:
         shapes = ", ".join(str(dataset.shape) for dataset in found) or "nothing"
