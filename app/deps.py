@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from app.draining import Drain
 from app.examples import DATASET, JOB
 from app.predicts import Predicts
+from app.schemas import TEXT
 from app.warmup import Warmup
 from graft.datasets import Datasets
 from graft.jobs import Doorbell, Jobs
@@ -46,8 +47,6 @@ def _services(request: Request) -> Services:
 
 UseServices = Annotated[Services, Depends(_services)]
 
-# Names and ids as callers write them: a wrong one is looked for and not found. PostgreSQL's text has no NUL, though.
-TEXT = r"^[^\x00]{1,200}$"
 ModelName = Annotated[str, Path(pattern=TEXT, examples=["signs"], description="The model's name.")]
 VersionNumber = Annotated[int, Path(ge=1, lt=2**31, examples=[3], description="The version's number.")]
 AliasName = Annotated[str, Path(pattern=TEXT, examples=["stable"], description="The alias's name.")]

@@ -125,6 +125,8 @@ def _sentence(found: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in found["loc"][1:]) or "The body"
     if found["type"] == "missing":
         return f"{field} is required; it is not there."
+    if found["type"] == "string_pattern_mismatch":  # schemas.TEXT is the only pattern
+        return f"{field} must have 1 to 200 characters, none of them NUL; received {_short(found['input'])}."
     if found["type"] == "model_attributes_type" and field == "The body":
         received = _short(found["input"])
         return f"The body must be a JSON object, with Content-Type: application/json; received {received}."

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from app import examples
 from app.predicts import Guess, Predicted
@@ -42,6 +42,8 @@ def _recipe(value: object) -> Recipe:
     raise ValueError(f"recipe must be a preset's name or an object; received {value!r:.100}.")
 
 
+# Names and ids as callers write them: a wrong one is looked for and not found. PostgreSQL's text has no NUL, though.
+TEXT = r"^[^\x00]{1,200}$"
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 _RECIPE_SCHEMA = {
     "anyOf": [{"type": "string", "enum": list(PRESETS)}, {"type": "object"}, {"type": "null"}],
@@ -157,7 +159,7 @@ class DatasetRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200, examples=["signs"])] = "dataset"
+    name: Annotated[str, Field(pattern=TEXT, examples=["signs"])] = "dataset"
     validation_split: Annotated[float, Field(ge=0, lt=1, examples=[0.2])] = 0.2
     test_split: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     split_seed: Annotated[int, Field(ge=0, lt=2**31, examples=[0])] = 0
@@ -187,6 +189,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        allow_inf_nan=False,
         json_schema_extra={
             "examples": [
                 {
@@ -198,7 +201,7 @@ class JobRequest(BaseModel):
         },
     )
 
-    dataset: str
+    dataset: Annotated[str, Field(pattern=TEXT)]
     model: Annotated[str, AfterValidator(_as_field(check_name))]
     # Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
     recipe: Annotated[
@@ -208,7 +211,7 @@ class JobRequest(BaseModel):
         Field(default=None, validate_default=True),
     ]
     priority: Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")] = 0
-    metadata: Annotated[dict[str, Any], Field(description="Yours: kept and given back, never read.")] = {}
+    metadata: Annotated[dict[str, JsonValue], Field(description="Yours: kept and given back, never read.")] = {}
 
 
 class JobProgress(BaseModel):

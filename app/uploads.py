@@ -1,18 +1,15 @@
 """Request bodies as streams: limits hold while reading, and what is large goes to disk as it comes."""
 
 import errno
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from fastapi import Request, Response
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.routing import APIRoute
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.exceptions import HTTPException
-from starlette.types import Message
 
 from graft.errors import DiskFull, InvalidFields, InvalidInput, TooLarge
 
@@ -20,8 +17,6 @@ from graft.errors import DiskFull, InvalidFields, InvalidInput, TooLarge
 _PIECE = 1024 * 1024
 # Bytes of a text field beside a file: a name or a number.
 _FIELD = 4096
-# Bytes of a JSON body.
-_JSON = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -240,26 +235,3 @@ class _Parser:
 def _text(raw: bytes) -> str:
     """Clients write names as UTF-8 (RFC 7578); old ones as they please."""
     return raw.decode("utf-8", "replace")
-
-
-class BoundedRoute(APIRoute):
-    """For routes whose JSON the framework reads whole: it reads no more than _JSON of it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            received = 0
-
-            async def receive() -> Message:
-                nonlocal received
-                message = await request.receive()
-                received += len(message.get("body", b""))
-                if received > _JSON:
-                    # No GraftError: the framework would take any but its own for a body that it cannot parse.
-                    raise HTTPException(413, f"The body must be at most {_JSON} bytes; received more.")
-                return message
-
-            return await handle(Request(request.scope, receive))
-
-        return bounded

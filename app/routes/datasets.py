@@ -36,6 +36,7 @@ BODY: dict[str, Any] = {
 }
 
 
+@router.put("", status_code=202, include_in_schema=False)  # `curl -T` says PUT
 @router.post(
     "",
     status_code=202,

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app import submit
-from app.deps import TEXT, AfterId, JobId, PageSize, UseServices
+from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
-from app.schemas import EventAnswer, JobAnswer, JobRequest, Page
-from app.uploads import BoundedRoute
+from app.json_route import JsonRoute
+from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
 from graft.jobs import Kind, State
 
-router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=BoundedRoute)
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
 
 @router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413))

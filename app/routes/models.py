@@ -9,11 +9,11 @@ from app import catalogue
 from app.deps import AfterName, AliasName, ModelName, PageSize, UseServices, VersionNumber
 from app.errors import problems
 from app.examples import CARD, REPORT
+from app.json_route import JsonRoute
 from app.schemas import AliasRequest, Model, Page
-from app.uploads import BoundedRoute
 from graft import registry
 
-router = APIRouter(prefix="/models", tags=["models"], route_class=BoundedRoute)
+router = APIRouter(prefix="/models", tags=["models"], route_class=JsonRoute)
 
 
 def _json(description: str, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:

@@ -44,6 +44,10 @@ def test_a_raw_zip_becomes_a_dataset(client: Client, pictures_zip: bytes, tmp_pa
     assert not leftovers(client, tmp_path / "home")
 
 
+def test_curl_s_upload_option_says_put(client: Client, pictures_zip: bytes) -> None:
+    taken_on(client.request("PUT", DATASETS, content=pictures_zip, params={"name": "shapes"}))
+
+
 def test_a_form_with_an_archive_and_fields(client: Client, pictures_zip: bytes) -> None:
     files = {"archive": ("my shapes.zip", pictures_zip)}
     assert taken_on(client.post(DATASETS, files=files))["name"] == "my shapes"

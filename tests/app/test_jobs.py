@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.conftest import Client, check_problem, zipped
+from tests.app.conftest import Client, StartClient, check_problem, zipped
 from tests.drawing import folder
 
 JOBS = "/api/v1/jobs"
@@ -118,6 +118,11 @@ def test_bodies_that_are_no_json_or_too_much_of_it(client: Client) -> None:
     check_problem(client.post(JOBS, content=b"\xff\xfe", headers=headers), 400)
     check_problem(client.post(JOBS), 422, "The body")
     check_problem(client.post(JOBS, content=b"{}"), 422, "Content-Type: application/json")
+    for value in (b"NaN", b'"\\ud800"', b"[" * 5000 + b"]" * 5000):
+        body = b'{"dataset": "ds_a", "model": "signs", "metadata": {"a": ' + value + b"}}"
+        check_problem(client.post(JOBS, content=body, headers=headers), 400, "JSON")
+    infinite = b'{"dataset": "ds_a", "model": "signs", "metadata": {"a": [1e999]}}'
+    check_problem(client.post(JOBS, content=infinite, headers=headers), 422, "finite")
     much = b'{"model": "' + b"x" * 2**20 + b'"}'
     check_problem(client.post(JOBS, content=much, headers=headers), 413, "1048576")
 
@@ -180,3 +185,19 @@ def test_events_come_page_by_page(client: Client, dataset: str) -> None:
     assert ([event["type"] for event in rest["data"]], rest["has_more"]) == (["cancelled"], False)
     check_problem(client.get(f"{JOBS}/job_none/events"), 404, "job_none")
     check_problem(client.get(f"{JOBS}/{this}/events", params={"after": "-1"}), 422, "after")
+
+
+def test_names_and_ids_that_no_database_could_hold(start: StartClient, database_url: str, pictures_zip: bytes) -> None:
+    client = start(database_url=database_url)
+    check_problem(client.get(JOBS, params={"model": "\0"}), 422, "model", "NUL")
+    check_problem(client.get(f"{JOBS}/%00"), 422, "job", "NUL")
+    check_problem(client.get("/api/v1/datasets", params={"after": "\0"}), 422, "after", "NUL")
+    check_problem(client.post(JOBS, json={"dataset": "\0", "model": "signs"}), 422, "dataset", "NUL")
+    check_problem(client.post("/api/v1/datasets", content=pictures_zip, params={"name": "\0"}), 422, "name", "NUL")
+    dataset = client.post("/api/v1/datasets", content=pictures_zip, params={"name": "größe 📷"}).json()
+    assert dataset["name"] == "größe 📷"
+    client.validate()
+    metadata = {"\0": "\0", "größe": ["📷", 1.5, None]}
+    job = create(client, dataset["id"], metadata=metadata)
+    assert client.get(JOBS, params={"kind": "train"}).json()["data"] == [job]
+    assert job["metadata"] == metadata
