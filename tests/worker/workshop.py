@@ -19,6 +19,7 @@ from worker.tasks import CeleryDoorbell
 T = TypeVar("T")
 PATIENCE = 60.0  # nothing waits so long unless it is broken
 ROOT = Path(__file__).parents[2]
+UNFINISHED = ("queued", "running", "cancelling")
 ENDLESS = {"steps": 1_000_000, "step_seconds": 0.01}
 
 
@@ -109,8 +110,14 @@ class Workshop:
         return int(text or 0)
 
     def wait_for(self, job: Job, state: str) -> Job:
-        until(lambda: self.jobs.get(job.id).state == state)
-        return self.jobs.get(job.id)
+        def arrived() -> Job | None:
+            now = self.jobs.get(job.id)
+            assert now.state in (state, *UNFINISHED), f"{now.state}: {now.error_message}"
+            return now if now.state == state else None
+
+        now = until(arrived)
+        assert now is not None
+        return now
 
     def runs(self, job: Job) -> list[Event]:
         """One event for each job process that got to work; data: from, pid, nice."""
