@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import FrameType
@@ -68,7 +69,8 @@ class _Child:
         """Kill what is left of the child and of its group; the exit code, or minus the number of a signal."""
         if self.process is None:
             return 0
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(PermissionError):  # macOS says so of a group that holds nothing but its dead leader
+            os.killpg(self.process.pid, signal.SIGKILL)
         code = self.process.wait()
         self.process = None
         return code
