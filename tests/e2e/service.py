@@ -43,10 +43,11 @@ class Service:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.http.close()
         self.stop()
 
     def stop(self) -> int:
-        """Ctrl-C; the exit status."""
+        """Ctrl-C, where it still runs; the exit status."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(timeout=30)
 
@@ -62,7 +63,7 @@ class Service:
             thing.update(self.http.get(path).raise_for_status().json())
             return thing["state"] in ("ready", "rejected", "succeeded", "failed", "cancelled")
 
-        self._wait(ended, within, path)
+        self.wait(ended, within, path)
         if thing["state"] not in ("ready", "succeeded"):
             raise AssertionError(f"{path} ended {thing['state']}: {thing}\n{self.log}")
         return thing
@@ -83,6 +84,26 @@ class Service:
         prediction: dict[str, Any] = answer.raise_for_status().json()
         return prediction
 
+    def count(self, job: str, type: str) -> int:
+        """Events of one type that the job has logged."""
+        events = self.http.get(f"/jobs/{job}/events", params={"limit": 500}).raise_for_status().json()["data"]
+        return sum(event["type"] == type for event in events)
+
+    def process_id(self, command: str) -> int:
+        """Of the one process among this service's descendants with these words in its command line."""
+        parents, found = {self._process.pid}, []
+        for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda p: int(p.name)):
+            try:
+                words = (folder / "cmdline").read_bytes().decode().replace("\0", " ")
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except FileNotFoundError:
+                continue
+            if parent in parents:
+                parents.add(int(folder.name))
+                found += [int(folder.name)] if command in words else []
+        (one,) = found
+        return one
+
     def _until_ready(self) -> None:
         def ready() -> bool:
             if self._process.poll() is not None:
@@ -92,9 +113,9 @@ class Service:
             except httpx.TransportError:
                 return False
 
-        self._wait(ready, 300, "ready")
+        self.wait(ready, 300, "ready")
 
-    def _wait(self, condition: Callable[[], bool], within: float, what: str) -> None:
+    def wait(self, condition: Callable[[], bool], within: float, what: str) -> None:
         deadline, pause = time.monotonic() + within, threading.Event()
         while not condition():
             if time.monotonic() > deadline:
