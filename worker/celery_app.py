@@ -34,7 +34,6 @@ def create_celery(settings: Settings) -> Celery:
         worker_concurrency=1,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=settings.broker_url is not None,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
         task_acks_late=False,
     )
     return app
@@ -80,6 +79,8 @@ def main(
     _stop_on_signals(supervisor, reaper)
     reaper.start()
     worker.start()
+    supervisor.stop()
+    reaper.stop()
     reaper.join()
     _ring_for_the_next(jobs, doorbell, queue)
     engine.dispose()
@@ -103,14 +104,14 @@ def _tend(app: Celery, settings: Settings) -> Callable[[], None]:
 
 
 def _stop_on_signals(supervisor: Supervisor, reaper: Reaper) -> None:
-    """SIGTERM and SIGINT: claim nothing more, and give the running job back to the queue."""
+    """SIGTERM, SIGINT and SIGHUP: claim nothing more, and give the running job back to the queue."""
 
     def stop(_number: int, _frame: object) -> None:
         supervisor.stop()
         reaper.stop()
         celery_state.should_stop = 0  # the exit status; Celery's loop looks at it
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
 
 

@@ -99,7 +99,7 @@ def test_a_broker_that_forgot_everything_only_costs_a_delay(workshop: Workshop) 
     workshop.wait_for(job, "succeeded")
 
 
-def test_a_lost_worker_is_no_excuse_for_ever(workshop: Workshop) -> None:
+def test_a_job_that_crashes_every_time_is_given_up_with_its_reason(workshop: Workshop) -> None:
     job = workshop.create({"steps": 3, "at": 2, "then": "raise"})
     workshop.start_worker()
     failed = workshop.wait_for(job, "failed")

@@ -1,0 +1,77 @@
+"""The job process itself: what each kind does, and how it ends."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graft.database import connect, migrate
+from graft.datasets import ArchiveLimits, Datasets
+from graft.jobs import Jobs, Kind
+from graft.settings import Settings
+from tests.drawing import CLASSES, folder, zip_of
+from worker.supervisor import Supervisor
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("GRAFT_HOME", str(tmp_path))
+    return Settings()
+
+
+@pytest.fixture
+def jobs(settings: Settings) -> Iterator[Jobs]:
+    engine = connect(settings.sqlalchemy_url)
+    migrate(engine)
+    yield Jobs(engine)
+    engine.dispose()
+
+
+def work_off(jobs: Jobs, queue: str) -> None:
+    """Run what waits, each job in a real process of the real command."""
+    thread = threading.Thread(target=Supervisor(jobs, queue, heartbeat_seconds=1).work)
+    thread.start()
+    thread.join()
+
+
+def test_a_validate_job_makes_the_dataset_ready(jobs: Jobs, settings: Settings) -> None:
+    engine = connect(settings.sqlalchemy_url)
+    limits = ArchiveLimits(
+        bytes=settings.archive_bytes,
+        entries=settings.archive_entries,
+        file_bytes=settings.archive_file_bytes,
+        ratio=settings.archive_ratio,
+        picture_pixels=settings.picture_pixels,
+    )
+    datasets = Datasets(engine, settings.home, limits)
+    dataset = datasets.create(zip_of(folder(3), datasets.incoming()), name="drawn")
+    job = jobs.create("validate", dataset=dataset.id)
+    work_off(jobs, "datasets")
+    done, ready = jobs.get(job.id), datasets.get(dataset.id)
+    engine.dispose()
+    assert (done.state, done.error_message) == ("succeeded", None)
+    assert (ready.state, ready.classes) == ("ready", CLASSES)
+    assert done.result == {"state": "ready", "revision": ready.revision}
+
+
+@pytest.mark.parametrize(
+    ("kind", "queue", "message"),
+    [
+        ("validate", "datasets", "A validate job needs a dataset"),
+        ("plan", "training", "A job's kind must be one of validate, train; received plan."),
+    ],
+)
+def test_a_job_that_cannot_be_done_fails_in_a_sentence(jobs: Jobs, kind: Kind, queue: str, message: str) -> None:
+    job = jobs.create(kind)
+    work_off(jobs, queue)
+    failed = jobs.get(job.id)
+    assert (failed.state, failed.error_code, failed.failures) == ("failed", "invalid_input", 0)
+    assert failed.error_message is not None
+    assert message in failed.error_message
+
+
+def test_a_dataset_that_is_gone_fails_its_job(jobs: Jobs) -> None:
+    job = jobs.create("validate", dataset="ds_gone")
+    work_off(jobs, "datasets")
+    assert (jobs.get(job.id).state, jobs.get(job.id).error_code) == ("failed", "not_found")
