@@ -60,6 +60,7 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
         "classes": [label for _wnid, label in imagenet_classes()],
         "input": InputKey().as_dict(),
         "trunk_digest": TRUNK_DIGEST,
+        "classifier": None if engine.obstacle() else engine.get().state().classifier,
         "parameters": parameters,
         "trainable_parameters": 0,
         "frozen_parameters": sum(map(prod, shapes.values())),
@@ -80,4 +81,4 @@ def _built_in_status(engine: Engine) -> str:
     """The trunk is always fetched; the classifier is there or it is not."""
     if engine.obstacle():
         return "loading"
-    return "available" if engine.get().state()["classifier"] else "missing weights"
+    return "missing weights" if engine.get().state().classifier == "missing" else "available"

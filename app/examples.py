@@ -9,7 +9,7 @@ PROBLEM: dict[str, Any] = {
     "detail": "model must be one of the registry's: signs, vgg16; received 'sings'.",
     "error": "model must be one of the registry's: signs, vgg16; received 'sings'.",
 }
-READY: dict[str, Any] = {"status": "ready", "trunk": True, "classifier": False, "precision": "float32"}
+READY: dict[str, Any] = {"status": "ready", "classifier": "missing", "precision": "float32"}
 PREDICTION: dict[str, Any] = {
     "model": "signs",
     "version": 3,

@@ -1,38 +1,9 @@
 """What the predict routes need of a predictor. In service that is graft.engine's; its trunk loads for seconds."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-
-class Guess(Protocol):
-    """One label of a picture; `wnid` is None but for ImageNet's labels."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def index(self) -> int: ...
-    @property
-    def probability(self) -> float: ...
-    @property
-    def wnid(self) -> str | None: ...
-
-
-class Entry(Protocol):
-    """One picture's answer, the likeliest label first."""
-
-    @property
-    def filename(self) -> str | None: ...
-    @property
-    def top(self) -> Sequence[Guess]: ...
-
-
-class Predicted(Protocol):
-    @property
-    def model(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def entries(self) -> Sequence[Entry]: ...
+from graft.engine.answers import EngineState, Prediction
 
 
 class Predicts(Protocol):
@@ -43,8 +14,7 @@ class Predicts(Protocol):
 
     def close(self) -> None: ...
 
-    def state(self) -> dict[str, Any]:
-        """trunk, classifier: whether each is loaded or can be; precision."""
+    def state(self) -> EngineState: ...
 
     def predict(
         self,
@@ -54,5 +24,5 @@ class Predicts(Protocol):
         version: int | None = None,
         alias: str | None = None,
         top: int = 5,
-    ) -> Predicted:
+    ) -> Prediction:
         """Blocks; called from many threads at once. Raises NotFound, NotAPicture, TooLarge, Unavailable."""

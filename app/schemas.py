@@ -8,8 +8,9 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from app import examples
-from app.predicts import Guess, Predicted
 from graft.datasets import Dataset
+from graft.engine import answers
+from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job
 from graft.registry import check_name
@@ -81,13 +82,12 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """`classifier`: whether the ImageNet part is there, so that `vgg16` answers."""
+    """The trunk is loaded. `classifier`: whether ImageNet's part is there, so that `vgg16` answers, and is official."""
 
     model_config = _example(examples.READY)
 
     status: str = "ready"
-    trunk: bool
-    classifier: bool
+    classifier: ClassifierState
     precision: str
 
 
@@ -108,7 +108,7 @@ class PicturePrediction(BaseModel):
     top: list[ImageNetLabel] | list[Label]
 
 
-def _label(guess: Guess) -> Label:
+def _label(guess: answers.Guess) -> Label:
     values = {"label": guess.label, "index": guess.index, "probability": guess.probability}
     return Label(**values) if guess.wnid is None else ImageNetLabel(**values, wnid=guess.wnid)
 
@@ -123,7 +123,7 @@ class Prediction(BaseModel):
     predictions: list[PicturePrediction]
 
     @classmethod
-    def of(cls, predicted: Predicted) -> Self:
+    def of(cls, predicted: answers.Prediction) -> Self:
         entries = [
             PicturePrediction(filename=entry.filename, top=[_label(guess) for guess in entry.top])
             for entry in predicted.entries

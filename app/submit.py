@@ -6,7 +6,7 @@ from typing import Any
 from app.schemas import DatasetRequest
 from graft.datasets import Dataset, Datasets
 from graft.errors import Conflict
-from graft.jobs import FINISHED, QUEUE_OF, Doorbell, Job, Jobs
+from graft.jobs import QUEUE_OF, Doorbell, Job, Jobs
 from graft.registry import check_trainable
 from graft.training.recipe import Recipe
 
@@ -17,9 +17,20 @@ RETRY_SECONDS = 2
 def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, archive: Path, wanted: DatasetRequest) -> Dataset:
     """Unpack an archive into a new dataset, and queue its validation. The archive's file is gone afterwards."""
     created = datasets.create(archive, **wanted.model_dump())
-    job = jobs.create("validate", dataset=created.id)
-    doorbell.ring(QUEUE_OF["validate"], job.id)
+    _validation(jobs, doorbell, created.id)
     return created
+
+
+def forgotten_validations(datasets: Datasets, jobs: Jobs, doorbell: Doorbell) -> None:
+    """Queue what a crash between a dataset's row and its job's row has left without a job."""
+    for dataset in datasets.validating():
+        if not jobs.active_on_dataset(dataset):
+            _validation(jobs, doorbell, dataset)
+
+
+def _validation(jobs: Jobs, doorbell: Doorbell, dataset: str) -> None:
+    job = jobs.create("validate", dataset=dataset)
+    doorbell.ring(QUEUE_OF["validate"], job.id)
 
 
 def training(
@@ -38,7 +49,7 @@ def training(
     Raises NotFound for the dataset; Conflict while it is not ready, and for the built-in model's name.
     """
     check_trainable(model)
-    revision = _ready(datasets.get(dataset), jobs)
+    revision = _ready(datasets.get(dataset))
     job = jobs.create(
         "train",
         model=model,
@@ -64,7 +75,7 @@ def delete_dataset(datasets: Datasets, jobs: Jobs, dataset: str) -> None:
     datasets.delete(dataset)
 
 
-def _ready(found: Dataset, jobs: Jobs) -> str:
+def _ready(found: Dataset) -> str:
     """The revision of a dataset that can be trained on. Raises Conflict for any other."""
     rule = "A dataset must be ready before a job trains on it"
     if found.revision is not None and found.state == "ready":
@@ -72,10 +83,4 @@ def _ready(found: Dataset, jobs: Jobs) -> str:
     if found.state == "rejected":
         reasons = "; ".join(str(each.get("message")) for each in found.problems[:3])
         raise Conflict(f"{rule}; {found.id} was rejected: {reasons} Upload a corrected one.")
-    validations, _ = jobs.list(kind="validate", dataset=found.id, limit=1)
-    if validations and validations[0].state in FINISHED:
-        job = validations[0]
-        raise Conflict(
-            f"{rule}; the validation of {found.id} ended as {job.state}: {job.error_message}. Upload it again."
-        )
     raise Conflict(f"{rule}; {found.id} is {found.state}. Ask again soon.", retry_after=RETRY_SECONDS)

@@ -80,7 +80,7 @@ def api(
         log_level=log_level.value,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=8,  # and the drain before it, inside the supervisor's grace
+        timeout_graceful_shutdown=5,  # and the drain before it, inside the supervisor's grace
     )
 
 

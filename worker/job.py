@@ -13,14 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-
 from graft.database import connect
-from graft.datasets import ArchiveLimits, Datasets
 from graft.errors import GraftError, Interrupted, InvalidInput, StaleFence
 from graft.jobs import Job, Jobs
-from graft.registry import Registry
 from graft.settings import Settings
+from graft.stores import Stores, open_stores
 from worker.death_watch import end_with_supervisor
 from worker.monitor import JobMonitor
 from worker.process import RELEASED
@@ -33,9 +30,7 @@ NICENESS = 10  # serving goes first
 class Desk:
     """What a job has to work with."""
 
-    settings: Settings
-    engine: Engine
-    jobs: Jobs
+    stores: Stores
     job: Job
     monitor: JobMonitor
 
@@ -60,12 +55,13 @@ def main(arguments: list[str], work: Work) -> int:
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {job_id}: %(message)s")
     settings = Settings()
     engine = connect(settings.sqlalchemy_url)
-    jobs = Jobs(engine, lease_seconds=settings.lease_seconds)
+    stores = open_stores(settings, engine)
+    jobs = stores.jobs
     monitor = JobMonitor(jobs, job_id, fence)
     signal.signal(signal.SIGTERM, lambda _number, _frame: monitor.stop())
     try:
         monitor.guard()
-        outcome = work(Desk(settings, engine, jobs, jobs.get(job_id), monitor))
+        outcome = work(Desk(stores, jobs.get(job_id), monitor))
         jobs.succeed(job_id, fence, version=outcome.version, metrics=outcome.metrics, result=outcome.result)
     except (Interrupted, StaleFence) as error:
         logger.info("%s", error)
@@ -96,40 +92,21 @@ def do(desk: Desk) -> Outcome:
     return kinds[desk.job.kind](desk)
 
 
-def _datasets(desk: Desk) -> Datasets:
-    limits = ArchiveLimits(
-        bytes=desk.settings.archive_bytes,
-        entries=desk.settings.archive_entries,
-        file_bytes=desk.settings.archive_file_bytes,
-        ratio=desk.settings.archive_ratio,
-        picture_pixels=desk.settings.picture_pixels,
-    )
-    return Datasets(desk.engine, desk.settings.home, limits)
-
-
 def _validate(desk: Desk) -> Outcome:
     if desk.job.dataset is None:
         raise InvalidInput(f"A validate job needs a dataset; {desk.job.id} has none.")
-    dataset = _datasets(desk).validate(desk.job.dataset, desk.monitor)
+    dataset = desk.stores.datasets.validate(desk.job.dataset, desk.monitor)
     return Outcome(result={"state": dataset.state, "revision": dataset.revision})
 
 
 def _train(desk: Desk) -> Outcome:
-    from graft.training.run import Stores, train_job
-    from graft.vgg16.weights import WeightStore
+    from graft.training.run import train_job  # TensorFlow: seconds, which the other kinds do without
 
-    settings, jobs, job = desk.settings, desk.jobs, desk.job
-    stores = Stores(
-        datasets=_datasets(desk),
-        registry=Registry(settings.home / "registry", desk.engine),
-        weights=WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url),
-        home=settings.home,
-    )
+    jobs, job = desk.stores.jobs, desk.job
     before = jobs.reserved(job.id)
     trained = train_job(
         job,
-        stores,
-        fence=job.fence,
+        desk.stores,
         monitor=desk.monitor,
         reserved=None if before is None else before[1],
         reserve=lambda model: jobs.reserve(job.id, job.fence, model),

@@ -118,6 +118,11 @@ class Datasets:
             rows = connection.execute(query).mappings().all()
         return [_dataset(dict(row)) for row in rows[:limit]], len(rows) > limit
 
+    def validating(self) -> builtins.list[str]:
+        """Ids of the datasets that wait for `validate`."""
+        with reading(self._engine) as connection:
+            return [*connection.execute(select(table.c.id).where(table.c.state == "validating")).scalars()]
+
     def delete(self, dataset_id: str) -> None:
         """Remove row and files. Whether a job still needs it is the caller's question. Raises NotFound."""
         with self._engine.begin() as connection:

@@ -4,12 +4,12 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from graft.registry import BUILT_IN, Registry
+from graft.registry import Registry
 from graft.types import InputKey
 from graft.vgg16.heads import Graft, imagenet_weights
 from graft.vgg16.labels import imagenet_classes
 from graft.vgg16.layers import IMAGENET_HEAD, LAST
-from graft.vgg16.weights import WeightStore
+from graft.vgg16.weights import Classifier
 
 
 @dataclass(frozen=True)
@@ -21,35 +21,34 @@ class LoadedModel:
     classes: tuple[str, ...]
 
 
-class LoadedModels:
-    """Loads versions and keeps them within `memory_bytes` of weights. Safe to call from many threads."""
+def imagenet_model(classifier: Classifier) -> LoadedModel:
+    """The stock classifier as one more graft: cut after the whole trunk, no tail, a big head."""
+    graft = Graft(LAST, IMAGENET_HEAD, imagenet_weights(classifier.layers))
+    return LoadedModel(graft, InputKey(), tuple(label for _, label in imagenet_classes()))
 
-    def __init__(self, registry: Registry, weights: WeightStore, memory_bytes: int) -> None:
+
+class LoadedModels:
+    """Loads versions from the registry and keeps them within `memory_bytes` of weights. Safe to call from threads."""
+
+    def __init__(self, registry: Registry, memory_bytes: int) -> None:
         self._registry = registry
-        self._weights = weights
         self._memory_bytes = memory_bytes
         self._loaded: OrderedDict[tuple[str, int], LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
 
     def get(self, model: str, version: int) -> LoadedModel:
-        """Raises NotFound, CorruptVersion; MissingWeights for the stock classifier without its dense layers."""
+        """Raises NotFound, CorruptVersion."""
         with self._loading:
             if (model, version) not in self._loaded:
-                self._loaded[model, version] = self._imagenet() if model == BUILT_IN else self._load(model, version)
+                self._loaded[model, version] = self._load(model, version)
             self._loaded.move_to_end((model, version))
             self._let_go()
             return self._loaded[model, version]
 
     def _load(self, model: str, version: int) -> LoadedModel:
         card = self._registry.card(model, version)
-        return LoadedModel(Graft(card.cut, card.head, self._registry.weights(model, version)), card.input, card.classes)
-
-    def _imagenet(self) -> LoadedModel:
-        classifier = self._weights.classifier()
-        if classifier is None:
-            raise self._weights.missing_classifier()
-        graft = Graft(LAST, IMAGENET_HEAD, imagenet_weights(classifier.layers))
-        return LoadedModel(graft, InputKey(), tuple(label for _, label in imagenet_classes()))
+        graft = Graft(card.cut, card.head, self._registry.weights(model, version))
+        return LoadedModel(graft, card.input, card.classes)
 
     def _let_go(self) -> None:
         """Drop the least recently used, but never the newest one, however large."""

@@ -4,16 +4,16 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from graft import images
+from graft.engine.answers import ClassifierState, EngineState, Entry, Guess, Prediction
 from graft.engine.batcher import Batcher
-from graft.engine.models import LoadedModel, LoadedModels
+from graft.engine.models import LoadedModel, LoadedModels, imagenet_model
 from graft.engine.runtime import Asked, run
 from graft.errors import InvalidInput, MissingWeights, NotFound, Unavailable
 from graft.registry import BUILT_IN, STABLE, Registry
@@ -31,33 +31,6 @@ BATCH_SIZE = 4
 BUILT_IN_VERSION = 1
 
 
-@dataclass(frozen=True)
-class Guess:
-    """One label of a picture. index: its place among the model's classes; wnid: for ImageNet's labels only."""
-
-    label: str
-    index: int
-    probability: float
-    wnid: str | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One picture's answer, the likeliest label first."""
-
-    filename: str | None
-    top: tuple[Guess, ...]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one request, all of it from one version."""
-
-    model: str
-    version: int
-    entries: tuple[Entry, ...]
-
-
 class Predictor:
     """Serves every model of the registry, and `vgg16`, from one trunk. Safe to call from many threads.
 
@@ -69,12 +42,13 @@ class Predictor:
     ) -> None:
         self._registry = registry
         self._weights = weights
-        self._models = LoadedModels(registry, weights, memory_bytes)
+        self._models = LoadedModels(registry, memory_bytes)
         self._max_pixels = max_pixels
         self._timeout = timeout
         self._batcher: Batcher[Asked, npt.NDArray[np.float32]] | None = None
         self._starting = threading.Lock()
-        self._classifier = False
+        self._imagenet: LoadedModel | None = None
+        self._classifier: ClassifierState = "missing"
 
     def start(self) -> None:
         """Load the trunk, and the classifier where it is on disk, and warm both up: seconds. Raises MissingWeights."""
@@ -82,8 +56,8 @@ class Predictor:
             if self._batcher is None:
                 trunk = TensorFlowTrunk(self._weights.trunk())
                 trunk.run(np.zeros((1, *feature_shape(INPUT)), np.float32), INPUT, [LAST])
-                self._batcher = Batcher(partial(run, trunk), BATCH_SIZE)
                 self._load_classifier()
+                self._batcher = Batcher(partial(run, trunk), BATCH_SIZE)
 
     def close(self) -> None:
         """Answer what was accepted, then stop."""
@@ -91,9 +65,8 @@ class Predictor:
             if self._batcher is not None:
                 self._batcher.close()
 
-    def state(self) -> dict[str, Any]:
-        """trunk, classifier: whether each can answer; precision: what `vgg16` is served at."""
-        return {"trunk": self._batcher is not None, "classifier": self._classifier, "precision": "float32"}
+    def state(self) -> EngineState:
+        return EngineState(self._classifier, TensorFlowTrunk.precision)
 
     def predict(
         self,
@@ -109,23 +82,26 @@ class Predictor:
         Blocks, and may be called from many threads. Raises NotFound, NotAPicture and TooLarge naming the file,
         MissingWeights, CorruptVersion, and Unavailable when the answer did not come within the timeout.
         """
-        number = self._resolve(model, version, alias)
-        loaded = self._models.get(model, number)
+        number, loaded = self._load(model, version, alias)
         pixels = np.stack([self._decode(name, data, loaded) for name, data in files])
         logits = self._run(network_input(pixels, loaded.input.preprocessing), loaded)
         guesses = _top(probabilities(logits), model, loaded.classes, top)
         names = [name for name, _ in files]
         return Prediction(model, number, tuple(Entry(*entry) for entry in zip(names, guesses, strict=True)))
 
-    def _resolve(self, model: str, version: int | None, alias: str | None) -> int:
+    def _load(self, model: str, version: int | None, alias: str | None) -> tuple[int, LoadedModel]:
+        """The version that is meant, and the model."""
         if model != BUILT_IN:
-            return self._registry.resolve(model, version=version, alias=alias)
+            number = self._registry.resolve(model, version=version, alias=alias)
+            return number, self._models.get(model, number)
         if version not in (None, BUILT_IN_VERSION) or alias not in (None, STABLE):
             raise NotFound(
                 f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
                 f"received {version or alias}. Ask for {BUILT_IN} without either."
             )
-        return BUILT_IN_VERSION
+        if self._imagenet is None:
+            raise self._weights.missing_classifier()
+        return BUILT_IN_VERSION, self._imagenet
 
     def _decode(self, name: str | None, data: bytes, loaded: LoadedModel) -> npt.NDArray[np.uint8]:
         try:
@@ -148,14 +124,16 @@ class Predictor:
         return np.stack([answer.result() for answer in answers])
 
     def _load_classifier(self) -> None:
-        """Have the stock classifier ready, and warm. Without it the service is ready all the same."""
+        """Have the stock classifier ready, and warm. Other models answer without it."""
         try:
-            loaded = self._models.get(BUILT_IN, BUILT_IN_VERSION)
-        except MissingWeights as missing:
-            logger.warning("%s", missing)
+            classifier = self._weights.classifier()
+        except MissingWeights as broken:
+            logger.warning("%s", broken)
             return
-        loaded.graft.logits(np.zeros((1, *feature_shape(LAST)), np.float32))
-        self._classifier = True
+        if classifier is not None:
+            self._imagenet = imagenet_model(classifier)
+            self._imagenet.graft.logits(np.zeros((1, *feature_shape(LAST)), np.float32))
+            self._classifier = "verified" if classifier.verified else "unverified"
 
 
 def _top(answers: npt.NDArray[np.float32], model: str, classes: Sequence[str], top: int) -> list[tuple[Guess, ...]]:

@@ -109,7 +109,10 @@ class Jobs:
             row = connection.execute(statement.returning(*COLUMNS)).mappings().one_or_none()
             if row is not None:
                 append(connection, job_id, row["state"], {})
-                return job_of(row)
+                job = job_of(row)
+                if job.state == "cancelled":
+                    transitions.abandon(connection, job)
+                return job
             job = transitions.get(connection, job_id)
         if job.state in ("succeeded", "failed"):
             raise Conflict(f"Only a job that is not finished can be cancelled; {job_id} has {job.state}.")
@@ -229,8 +232,10 @@ class Jobs:
     def fail(self, job_id: str, fence: int, *, code: str, message: str) -> None:
         """The work cannot be done, and another run would not do better."""
         with self._engine.begin() as connection:
-            transitions.finish(connection, job_id, fence, "failed", error_code=code, error_message=message)
+            values = {"error_code": code, "error_message": message}
+            job = transitions.finish(connection, job_id, fence, "failed", **values)
             append(connection, job_id, "failed", {"code": code, "message": message})
+            transitions.abandon(connection, job)
 
     def release(self, job_id: str, fence: int) -> Job:
         """The run was asked to stop and has saved its state: queued again with no failure counted, or cancelled."""

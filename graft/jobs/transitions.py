@@ -70,6 +70,7 @@ def leave(connection: Connection, job: Job) -> Job:
     if job.state == "cancelling":
         cancelled = finish(connection, job.id, job.fence, "cancelled")
         append(connection, job.id, "cancelled", {})
+        abandon(connection, cancelled)
         return cancelled
     queued = change(connection, job.id, job.fence, state="queued", queued_at=now_ms, lease_until=None, owner=None)
     append(connection, job.id, "queued", {})
@@ -86,7 +87,22 @@ def lose(connection: Connection, job: Job, code: str, message: str) -> Job:
     reason = f"A job is given up after {MAX_FAILURES} lost runs. The last one: {message}"
     job = finish(connection, job.id, job.fence, "failed", error_code=code, error_message=reason)
     append(connection, job.id, "failed", {"code": code, "message": reason})
+    abandon(connection, job)
     return job
+
+
+def abandon(connection: Connection, job: Job) -> None:
+    """A dataset whose validation has failed or was cancelled is rejected: nobody would ever make it ready."""
+    if job.kind != "validate":
+        return
+    reason = f"The validation ended as {job.state}{f': {job.error_message}' if job.error_message else '.'}"
+    problem = {"path": None, "code": f"validation_{job.state}", "message": f"{reason} Upload the set again."}
+    datasets = tables.datasets
+    connection.execute(
+        update(datasets)
+        .where(datasets.c.id == job.dataset, datasets.c.state == "validating")
+        .values(state="rejected", problems=[problem])
+    )
 
 
 def reserve(connection: Connection, job_id: str, fence: int, model: str) -> int:

@@ -36,16 +36,21 @@ class TrainingOrder(Protocol):
     def revision(self) -> str | None: ...
     @property
     def recipe(self) -> dict[str, Any] | None: ...
+    @property
+    def fence(self) -> int: ...
 
 
-@dataclass(frozen=True)
-class Stores:
+class Stores(Protocol):
     """Where a training reads and writes. `home`: the folder that holds `features` and `checkpoints`."""
 
-    datasets: Datasets
-    registry: Registry
-    weights: WeightStore
-    home: Path
+    @property
+    def datasets(self) -> Datasets: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def weights(self) -> WeightStore: ...
+    @property
+    def home(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,6 @@ def train_job(
     order: TrainingOrder,
     stores: Stores,
     *,
-    fence: int,
     monitor: Monitor,
     reserved: int | None,
     reserve: Callable[[str], int],
@@ -97,7 +101,7 @@ def train_job(
         monitor,
     )
     graft = _graft(task, trunk)
-    checkpoints = Checkpoints(stores.home / "checkpoints" / task.job, fence)
+    checkpoints = Checkpoints(stores.home / "checkpoints" / task.job, order.fence)
     fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
     graft.load(fitted.weights)
     monitor.report(Progress("evaluating"))

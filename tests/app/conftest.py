@@ -3,7 +3,6 @@
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,34 +17,15 @@ from safetensors.numpy import save_file
 
 from app.deps import Services
 from app.main import create_app
+from graft.engine.answers import EngineState, Entry, Guess, Prediction
 from graft.errors import MissingWeights
 from graft.images import decode
 from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
 from graft.settings import Settings
-from graft.types import InputKey, Progress
+from graft.types import InputKey
 from graft.vgg16.layers import HeadSpec
 from tests.drawing import CLASSES, draw, encode, folder
-
-
-@dataclass(frozen=True)
-class Guess:
-    label: str
-    index: int
-    probability: float
-    wnid: str | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    filename: str | None
-    top: tuple[Guess, ...]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    model: str
-    version: int
-    entries: tuple[Entry, ...]
+from tests.monitors import Recorder
 
 
 class BrightnessPredictor:
@@ -61,8 +41,8 @@ class BrightnessPredictor:
 
     def close(self) -> None: ...
 
-    def state(self) -> dict[str, Any]:
-        return {"trunk": True, "classifier": self._classifier, "precision": "float32"}
+    def state(self) -> EngineState:
+        return EngineState("verified" if self._classifier else "missing", "float32")
 
     def predict(
         self,
@@ -86,19 +66,6 @@ class BrightnessPredictor:
         return tuple(
             Guess(label, int(i), float(shares[i]), wnid if model == BUILT_IN else None) for i, label, wnid in guesses
         )
-
-
-class Quiet:
-    """A job's monitor that nobody reads."""
-
-    def report(self, progress: Progress) -> None: ...
-
-    def event(self, type: str, data: Mapping[str, Any]) -> None: ...
-
-    def guard(self) -> None: ...
-
-    def stop_requested(self) -> bool:
-        return False
 
 
 class Client:
@@ -128,7 +95,7 @@ class Client:
         job = self.services.jobs.claim("datasets", "test")
         assert job is not None
         assert job.dataset is not None
-        self.services.datasets.validate(job.dataset, Quiet())
+        self.services.datasets.validate(job.dataset, Recorder())
         self.services.jobs.succeed(job.id, job.fence)
 
     def publish(self, model: str) -> int:
@@ -202,7 +169,7 @@ def start(tmp_path: Path) -> Iterator[StartClient]:
         def start_client(*, classifier: bool = True, **settings: Any) -> Client:
             app = create_app(
                 Settings(home=tmp_path / "home", **settings),
-                predictor=lambda _settings, registry: BrightnessPredictor(registry, classifier=classifier),
+                predictor=lambda _settings, stores: BrightnessPredictor(stores.registry, classifier=classifier),
             )
             running = portal.wrap_async_context_manager(app.router.lifespan_context(app))
             running.__enter__()

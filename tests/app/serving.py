@@ -6,8 +6,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from app.main import create_app
+from graft.engine.answers import Prediction
 from graft.registry import Registry
-from tests.app.conftest import BrightnessPredictor, Prediction
+from tests.app.conftest import BrightnessPredictor
 
 
 class GatedPredictor(BrightnessPredictor):
@@ -31,4 +32,4 @@ class GatedPredictor(BrightnessPredictor):
 
 
 def gated() -> FastAPI:
-    return create_app(predictor=lambda settings, registry: GatedPredictor(registry, settings.home / "gate"))
+    return create_app(predictor=lambda settings, stores: GatedPredictor(stores.registry, settings.home / "gate"))

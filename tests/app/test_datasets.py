@@ -149,3 +149,17 @@ def test_delete_waits_for_the_jobs_that_use_it(client: Client, pictures_zip: byt
     check_problem(client.get(f"{DATASETS}/{this}"), 404, this)
     check_problem(client.request("DELETE", f"{DATASETS}/{this}"), 404, this)
     assert not leftovers(client, tmp_path / "home")
+
+
+def test_a_validation_that_a_crash_has_forgotten_is_queued_at_the_next_start(
+    start: StartClient, pictures_zip: bytes
+) -> None:
+    first = start()
+    made = first.services.datasets.incoming()
+    made.write_bytes(pictures_zip)
+    dataset = first.services.datasets.create(made, name="left behind")
+    second, third = start(), start()
+    jobs = third.get("/api/v1/jobs", params={"dataset": dataset.id}).json()["data"]
+    assert [job["kind"] for job in jobs] == ["validate"], "one, whoever starts again"
+    second.validate()
+    assert third.get(f"/api/v1/datasets/{dataset.id}").json()["state"] == "ready"

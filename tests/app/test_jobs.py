@@ -98,7 +98,7 @@ def test_a_dataset_that_is_not_ready(client: Client, pictures_zip: bytes) -> Non
     validation = client.get(JOBS, params={"dataset": this}).json()["data"][0]
     client.post(f"{JOBS}/{validation['id']}/cancel")
     answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
-    check_problem(answer, 409, "cancelled", "Upload it again")
+    check_problem(answer, 409, "rejected", "cancelled", "Upload the set again")
     assert "Retry-After" not in answer.headers
 
 

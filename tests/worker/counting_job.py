@@ -18,7 +18,7 @@ from worker.job import Desk, Outcome, main
 
 def count(desk: Desk) -> Outcome:
     recipe: dict[str, Any] = desk.job.recipe or {}
-    state = desk.settings.home / "counts" / desk.job.id
+    state = desk.stores.home / "counts" / desk.job.id
     state.parent.mkdir(parents=True, exist_ok=True)
     first = int(state.read_text()) + 1 if state.exists() else 1
     steps = recipe["steps"]
@@ -30,12 +30,14 @@ def count(desk: Desk) -> Outcome:
         if step == recipe.get("at"):
             misbehave(recipe["then"])
         desk.monitor.guard()
-        state.write_text(str(step))
+        aside = state.with_suffix(f".{desk.job.fence}")
+        aside.write_text(str(step))
+        aside.rename(state)  # a kill in between leaves the state before
         desk.monitor.report(Progress("training", step=step, steps=steps))
     if desk.job.model is None:
         return Outcome(result={"counted": steps})
-    version = desk.jobs.reserve(desk.job.id, desk.job.fence, desk.job.model)
-    published = desk.settings.home / "published"
+    version = desk.stores.jobs.reserve(desk.job.id, desk.job.fence, desk.job.model)
+    published = desk.stores.home / "published"
     published.mkdir(exist_ok=True)
     (published / f"{desk.job.id}-{version}").touch()
     return Outcome(version=version, metrics={"counted": steps})

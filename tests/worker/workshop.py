@@ -106,8 +106,7 @@ class Workshop:
     def counted(self, job: Job) -> int:
         """How far the job's saved state is."""
         file = self.home / "counts" / job.id
-        text = file.read_text() if file.exists() else ""
-        return int(text or 0)
+        return int(file.read_text()) if file.exists() else 0
 
     def wait_for(self, job: Job, state: str) -> Job:
         def arrived() -> Job | None:

@@ -22,7 +22,7 @@ from graft.errors import (
     TooLarge,
 )
 from tests.drawing import CLASSES, folder, zip_of
-from tests.graft.datasets.recording import Recorder
+from tests.monitors import Recorder
 
 LIMITS = ArchiveLimits(bytes=10**6)
 

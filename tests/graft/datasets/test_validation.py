@@ -9,7 +9,7 @@ from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import MAX_PROBLEMS, find_flaws, judge
 from graft.errors import Interrupted
 from tests.drawing import jpeg
-from tests.graft.datasets.recording import Recorder
+from tests.monitors import Recorder
 
 
 def files(label: str, n: int, split: Split | None = None, start: int = 0) -> list[SourceFile]:

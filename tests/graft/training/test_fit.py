@@ -11,7 +11,7 @@ from graft.training.recipe import Recipe, parse_recipe
 from graft.training.splits import SplitFeatures
 from graft.training.step import TrainableGraft
 from graft.vgg16.heads import initial_head
-from tests.graft.training.monitors import Recorder
+from tests.monitors import Recorder
 
 CLASSES = ("a", "b", "c")
 # Dropout, batch norm, a tail of nothing, and batches that run across the ends of shuffles.
@@ -105,12 +105,8 @@ def test_keep_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Pat
 
 
 def test_a_claim_that_is_lost_writes_no_checkpoint(tmp_path: Path) -> None:
-    class Superseded(Recorder):
-        def guard(self) -> None:
-            raise StaleFence("another claim has been made")
-
     with pytest.raises(StaleFence):
-        run(recipe(), tmp_path, Superseded())
+        run(recipe(), tmp_path, Recorder(lost=True))
     assert list(tmp_path.iterdir()) == []
 
 
