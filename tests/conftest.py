@@ -45,6 +45,25 @@ def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"no trunk: GRAFT_TEST_ASSETS is not set, and {error}")
 
 
+@pytest.fixture(scope="session")
+def real_pictures(assets: Path) -> list[Path]:
+    """Twenty-five of the sign-language test pictures, of every class."""
+    return sorted(assets.glob("sign-language-digits/test/*/*"))[::2]
+
+
+@pytest.fixture(scope="session")
+def official_weights(
+    trunk_file: Path, real_pictures: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A folder with a full-size file (553 MB) in the official layout, of random dense layers."""
+    from tests.networks import build_official  # TensorFlow: only for those who ask
+
+    folder = tmp_path_factory.mktemp("official")
+    build_official(folder, trunk_file, real_pictures)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database: SQLite always, and one of its own on PostgreSQL where that answers."""

@@ -7,8 +7,14 @@ import h5py
 import keras
 import numpy as np
 
-from graft.vgg16.layers import CONVOLUTIONS, kernel_shape
-from graft.vgg16.weights import TrunkWeights
+from graft import images
+from graft.engine.models import imagenet_model
+from graft.vgg16.heads import probabilities
+from graft.vgg16.inputs import network_input
+from graft.vgg16.layers import CONVOLUTIONS, INPUT, LAST, kernel_shape
+from graft.vgg16.sources import FULL
+from graft.vgg16.trunk import TensorFlowTrunk
+from graft.vgg16.weights import TrunkWeights, WeightStore
 
 DENSE_SHAPES = {"fc1": (25088, 4096), "fc2": (4096, 4096), "predictions": (4096, 1000)}
 
@@ -33,8 +39,7 @@ def keras_trunk(weights: TrunkWeights, pooling: str | None = None) -> keras.Mode
     return model
 
 
-@cache
-def random_dense() -> TrunkWeights:
+def random_dense() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Seeded fc1, fc2 and predictions (124 million numbers)."""
     rng = np.random.default_rng(11)
     return {
@@ -54,3 +59,36 @@ def write_official(path: Path, layers: TrunkWeights) -> None:
             group = file.create_group(name)
             group.attrs["weight_names"] = [f"{name}_W_1:0".encode(), f"{name}_b_1:0".encode()]
             group[f"{name}_W_1:0"], group[f"{name}_b_1:0"] = kernel, bias
+
+
+def build_official(folder: Path, trunk: Path, pictures: list[Path]) -> None:
+    """A full-size weights file under its official name: the real trunk, and seeded dense layers.
+
+    The last layer is scaled so that the median top-1 probability of the pictures is one half.
+    """
+    store = WeightStore(folder, trunk.parent, "")
+    layers = {**store.trunk(), **random_dense()}
+    write_official(folder / FULL.name, layers)
+    raw = imagenet_logits(WeightStore(folder, folder, ""), pictures)
+    kernel, bias = layers["predictions"]
+    write_official(folder / FULL.name, {**layers, "predictions": (kernel * _scale(raw), bias)})
+
+
+def _scale(raw: np.ndarray) -> np.float32:
+    """The factor on these logits that gives a median top-1 probability of one half."""
+    low, high = 0.0, 1e4
+    for _ in range(60):
+        middle = (low + high) / 2
+        too_sure = np.median(probabilities(raw * np.float32(middle)).max(1)) > 0.5
+        low, high = (low, middle) if too_sure else (middle, high)
+    return np.float32(low)
+
+
+def imagenet_logits(store: WeightStore, files: list[Path]) -> np.ndarray:
+    """Our stock classifier's logits (n, 1000) for picture files."""
+    classifier = store.classifier()
+    if classifier is None:
+        raise AssertionError("the weights file has no classifier part")
+    numbers = network_input(np.stack([images.decode(file.read_bytes()) for file in files]), "caffe")
+    features = TensorFlowTrunk(store.trunk()).run(numbers, INPUT, [LAST])[LAST]
+    return imagenet_model(classifier).graft.logits(features)
