@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from graft.errors import MissingWeights
 from graft.vgg16.download import LogReporter
@@ -65,11 +66,17 @@ def official_weights(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database: SQLite always, and one of its own on PostgreSQL where that answers."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'graft.db'}"
-        return
+        return f"sqlite:///{tmp_path / 'graft.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """An empty database on PostgreSQL, dropped afterwards."""
     server = POSTGRES.replace("postgresql+psycopg://", "postgresql://")
     try:
         admin = psycopg.connect(server, autocommit=True, connect_timeout=2)
@@ -83,3 +90,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """Database 11 of Redis; the queues' keys in it are deleted before and after."""
+    url = f"{REDIS.rstrip('/')}/11"
+    with redis.Redis.from_url(url, socket_connect_timeout=2) as client:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            pytest.skip(f"no Redis answers at {REDIS}")
+        _delete_queues(client)
+        yield url
+        _delete_queues(client)
+
+
+def _delete_queues(client: redis.Redis) -> None:
+    for pattern in ("datasets*", "training*", "_kombu*", "unacked*"):
+        for key in client.scan_iter(pattern):
+            client.delete(key)

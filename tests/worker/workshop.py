@@ -139,9 +139,7 @@ class Workshop:
                 file.unlink()
             return
         with redis.Redis.from_url(self.broker_url) as client:
-            for key in client.keys("*"):
-                if key.startswith((b"training", b"datasets", b"_kombu", b"unacked")):
-                    client.delete(key)
+            client.delete("training")
 
     def log(self) -> str:
         return (self.home / "worker.log").read_text()
