@@ -94,19 +94,16 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    """Database 11 of Redis; the queues' keys in it are deleted before and after."""
-    url = f"{REDIS.rstrip('/')}/11"
-    with redis.Redis.from_url(url, socket_connect_timeout=2) as client:
-        try:
-            client.ping()
-        except redis.ConnectionError:
-            pytest.skip(f"no Redis answers at {REDIS}")
-        _delete_queues(client)
-        yield url
-        _delete_queues(client)
-
-
-def _delete_queues(client: redis.Redis) -> None:
-    for pattern in ("datasets*", "training*", "_kombu*", "unacked*"):
-        for key in client.scan_iter(pattern):
-            client.delete(key)
+    """An empty database on Redis, which no other test of any run uses meanwhile; it is empty again afterwards."""
+    for number in range(15, 0, -1):
+        url = f"{REDIS.rstrip('/')}/{number}"
+        with redis.Redis.from_url(url, socket_connect_timeout=2) as client:
+            try:
+                taken = client.dbsize() == 0 and client.set("taken_by_a_test_of_graft", 1, nx=True, ex=1800)
+            except redis.ConnectionError:
+                pytest.skip(f"no Redis answers at {REDIS}")
+            if taken:
+                yield url
+                client.flushdb()
+                return
+    pytest.skip(f"the tests need an empty Redis database; none of 1 to 15 at {REDIS} is")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from graft.training.checkpoint import Arrays
 from graft.training.recipe import Recipe
 from graft.vgg16.heads import Weights, by_layer, head_logits
-from graft.vgg16.layers import LAST, HeadSpec, between, head_shapes, is_statistic, tail_shapes
+from graft.vgg16.layers import LAST, HeadSpec, between, feature_shape, head_shapes, is_statistic, tail_shapes
 from graft.vgg16.trunk import forward
 
 OPTIMIZERS: dict[str, Callable[[float], Any]] = {
@@ -45,8 +45,11 @@ class TrainableGraft:
             optimizer = OPTIMIZERS[recipe.optimizer](rate)
             optimizer.build([self._variables[name] for name in names])
             self._optimizers.append((optimizer, names))
-        self._step = tf.function(self._train, autograph=False, reduce_retracing=True)
-        self._logits = tf.function(self._infer, autograph=False, reduce_retracing=True)
+        shape = feature_shape(recipe.cut) if recipe.feature_pooling is None else feature_shape(recipe.cut)[-1:]
+        features = tf.TensorSpec((None, *shape), tf.float32)
+        labels, seed = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((2,), tf.int32)
+        self._step = tf.function(self._train, input_signature=[features, labels, seed], autograph=False)
+        self._logits = tf.function(self._infer, input_signature=[features], autograph=False)
 
     def step(self, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], number: int) -> tuple[float, int]:
         """Learn from one batch: (n, …) features and (n,) labels. `number`: the step's number in the whole run.

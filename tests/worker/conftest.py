@@ -2,30 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
-from tests.conftest import REDIS
 from tests.worker.workshop import Workshop
-
-TAKEN = "graft_tests"  # this key says that a run of the tests uses the database
-RUN_SECONDS = 1800
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """The address of an empty Redis database that no other run of these tests uses meanwhile."""
-    for number in range(15, 0, -1):
-        url = f"{REDIS.rstrip('/')}/{number}"
-        with redis.Redis.from_url(url, socket_connect_timeout=2) as client:
-            try:
-                free = client.dbsize() == 0 and client.set(TAKEN, 1, nx=True, ex=RUN_SECONDS)
-            except redis.ConnectionError:
-                pytest.skip(f"no Redis answers at {REDIS}")
-            if free:
-                yield url
-                client.flushdb()
-                return
-    pytest.skip(f"every Redis database at {REDIS} holds something; the tests need an empty one")
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graft.database import connect, migrate
+from graft.engine.models import LoadedModels
+from graft.engine.predictor import Predictor
+from graft.errors import MissingWeights, NotAPicture, NotFound, Unavailable
+from graft.settings import Settings
+from graft.stores import Stores, open_stores
+from tests.app.conftest import publish
+from tests.drawing import CLASSES, jpeg
+
+BYTES_A_MODEL = (512 * 3 + 3) * 4
+
+
+@pytest.fixture(scope="module")
+def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """A registry with the models a, b and c."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"), weights_dir=trunk_file.parent)
+    engine = connect(settings.sqlalchemy_url)
+    migrate(engine)
+    stores = open_stores(settings, engine)
+    for model in ("a", "b", "c"):
+        publish(stores.registry, model, 1, f"job_{model}")
+    yield stores
+    engine.dispose()
+
+
+def predictor_of(stores: Stores, timeout: float = 60) -> Predictor:
+    return Predictor(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=timeout)
+
+
+@pytest.fixture(scope="module")
+def predictor(stores: Stores) -> Iterator[Predictor]:
+    predictor = predictor_of(stores)
+    predictor.start()
+    yield predictor
+    predictor.close()
+
+
+def test_an_answer_for_each_picture_in_order(predictor: Predictor) -> None:
+    files = [("one.jpg", jpeg("discs", 1)), (None, jpeg("stripes", 2)), ("three.jpg", jpeg("discs", 1))]
+    answer = predictor.predict("a", files, top=2)
+    assert (answer.model, answer.version) == ("a", 1)
+    assert [entry.filename for entry in answer.entries] == ["one.jpg", None, "three.jpg"]
+    assert all(len(entry.top) == 2 for entry in answer.entries)
+    assert answer.entries[0].top == answer.entries[2].top
+
+
+def test_weights_of_zero_find_every_class_as_likely(predictor: Predictor) -> None:
+    (entry,) = predictor.predict("a", [(None, jpeg("discs", 1))]).entries
+    assert {guess.label for guess in entry.top} == set(CLASSES)
+    assert [guess.probability for guess in entry.top] == pytest.approx([1 / 3] * 3)
+
+
+def test_a_version_published_meanwhile_answers_at_once(predictor: Predictor, stores: Stores) -> None:
+    assert predictor.predict("c", [(None, jpeg("discs", 1))]).version == 1
+    publish(stores.registry, "c", 2, "job_c2")
+    assert predictor.predict("c", [(None, jpeg("discs", 1))]).version == 2
+    assert predictor.predict("c", [(None, jpeg("discs", 1))], version=1).version == 1
+
+
+def test_a_bad_file_is_named(predictor: Predictor) -> None:
+    with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
+        predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")])
+
+
+def test_what_does_not_exist(predictor: Predictor) -> None:
+    with pytest.raises(NotFound, match="received version 9"):
+        predictor.predict("a", [(None, jpeg("discs", 1))], version=9)
+    with pytest.raises(NotFound, match="received 'canary'"):
+        predictor.predict("a", [(None, jpeg("discs", 1))], alias="canary")
+    with pytest.raises(NotFound, match="vgg16 is built in"):
+        predictor.predict("vgg16", [(None, jpeg("discs", 1))], version=2)
+
+
+def test_the_stock_classifier_without_its_weights_says_how_to_bring_them(predictor: Predictor) -> None:
+    assert predictor.state().classifier == "missing"
+    with pytest.raises(MissingWeights, match="GRAFT_WEIGHTS_URL"):
+        predictor.predict("vgg16", [(None, jpeg("discs", 1))])
+
+
+def test_before_its_start_and_after_its_close_it_is_unavailable(stores: Stores) -> None:
+    predictor = predictor_of(stores)
+    with pytest.raises(Unavailable):
+        predictor.predict("a", [(None, jpeg("discs", 1))])
+    predictor.start()
+    predictor.close()
+    with pytest.raises(Unavailable):
+        predictor.predict("a", [(None, jpeg("discs", 1))])
+
+
+def test_an_answer_that_is_late_is_given_up(stores: Stores) -> None:
+    predictor = predictor_of(stores, timeout=0)
+    predictor.start()
+    with pytest.raises(Unavailable, match="A prediction must be ready within 0 s"):
+        predictor.predict("a", [(None, jpeg("discs", 1))])
+    predictor.close()
+
+
+def test_the_least_recently_used_model_leaves_first(stores: Stores) -> None:
+    models = LoadedModels(stores.registry, memory_bytes=2 * BYTES_A_MODEL)
+    a, b = models.get("a", 1), models.get("b", 1)
+    assert models.get("a", 1) is a
+    models.get("c", 1)
+    assert models.get("a", 1) is a
+    assert models.get("b", 1) is not b
+
+
+def test_a_model_larger_than_the_memory_is_served_alone(stores: Stores) -> None:
+    models = LoadedModels(stores.registry, memory_bytes=1)
+    assert models.get("a", 1) is models.get("a", 1)
+    assert np.isfinite(models.get("b", 1).graft.logits(np.zeros((1, 7, 7, 512), np.float32))).all()

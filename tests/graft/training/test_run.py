@@ -1,0 +1,132 @@
+"""A whole training job on the real trunk, without HTTP and without a worker."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graft.database import connect, migrate
+from graft.errors import Interrupted, StaleFence
+from graft.settings import Settings
+from graft.stores import Stores, open_stores
+from graft.training.recipe import parse_recipe
+from graft.training.run import TrainOutcome, train_job
+from graft.vgg16.heads import Graft
+from graft.vgg16.layers import head_shapes, tail_shapes
+from tests.drawing import CLASSES, folder, zip_of
+from tests.monitors import Recorder
+
+RECIPE = {"epochs": 2, "batch_size": 6, "steps_per_epoch": 2, "validation_steps": None, "seed": 4}
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """A row of the job table, as far as a training looks at it."""
+
+    id: str
+    model: str | None
+    dataset: str | None
+    revision: str | None
+    recipe: dict[str, Any] | None
+    fence: int = 1
+
+
+@pytest.fixture(scope="module")
+def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"), weights_dir=trunk_file.parent)
+    engine = connect(settings.sqlalchemy_url)
+    migrate(engine)
+    yield open_stores(settings, engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def dataset(stores: Stores) -> tuple[str, str]:
+    """Id and revision of three drawn classes with all three splits."""
+    files = {**folder(4, split="train"), **folder(2, split="valid", start=10), **folder(1, split="test", start=20)}
+    created = stores.datasets.create(zip_of(files, stores.datasets.incoming()), name="shapes")
+    ready = stores.datasets.validate(created.id, Recorder())
+    if ready.revision is None:
+        raise AssertionError(ready.problems)
+    return ready.id, ready.revision
+
+
+def order(job: str, dataset: tuple[str, str], **asked: Any) -> Order:
+    return Order(job, job.replace("_", "-"), *dataset, parse_recipe({**RECIPE, **asked}).model_dump(mode="json"))
+
+
+def train(order: Order, stores: Stores, monitor: Recorder, reserved: int | None = None) -> TrainOutcome:
+    return train_job(order, stores, monitor=monitor, reserved=reserved, reserve=lambda _model: VERSION)
+
+
+@pytest.mark.parametrize(
+    ("job", "asked"),
+    [
+        ("job_frozen", {"preset": "feature-extraction"}),
+        ("job_pooled", {"preset": "feature-extraction", "pooling": "max", "hidden_units": []}),
+        ("job_tail", {"preset": "fine-tuning", "cut": "block5_conv2"}),
+    ],
+)
+def test_what_is_published_answers_as_the_report_says(
+    stores: Stores, dataset: tuple[str, str], job: str, asked: dict[str, Any]
+) -> None:
+    outcome = train(order(job, dataset, **asked), stores, monitor := Recorder())
+    model = job.replace("_", "-")
+    assert outcome.version == VERSION
+    stores.registry.verify(model, VERSION)
+    card, weights = stores.registry.card(model, VERSION), stores.registry.weights(model, VERSION)
+    assert card.classes == CLASSES
+    shapes = {**tail_shapes(card.cut), **head_shapes(card.head)}
+    assert {name: array.shape for name, array in weights.items()} == shapes
+    assert [parameter.name for parameter in card.parameters] == list(shapes)
+    assert card.trainable_parameters + card.frozen_parameters == 14_714_688 + sum(
+        int(np.prod(shape)) for shape in head_shapes(card.head).values()
+    )
+    assert outcome.metrics["test"]["pictures"] == 3
+    assert [p.phase for p in monitor.reports][-2:] == ["evaluating", "publishing"]
+    assert not (stores.home / "checkpoints" / job).exists()
+    assert Graft(card.cut, card.head, weights).nbytes == sum(array.nbytes for array in weights.values())
+
+
+def test_the_served_graft_gives_the_evaluated_accuracy(stores: Stores, dataset: tuple[str, str]) -> None:
+    from graft.engine.predictor import Predictor
+
+    train(order("job_served", dataset, epochs=4, learning_rate=1e-3), stores, Recorder())
+    card = stores.registry.card("job-served", VERSION)
+    predictor = Predictor(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=60)
+    predictor.start()
+    pictures = stores.datasets.manifest(*dataset).of("validation")
+    files = [(p.path, stores.datasets.picture(dataset[0], p.sha256)) for p in pictures]
+    entries = predictor.predict("job-served", files, top=1).entries
+    predictor.close()
+    right = sum(entry.top[0].index == p.label for entry, p in zip(entries, pictures, strict=True))
+    assert right / len(pictures) == card.metrics["validation"]["accuracy"]
+
+
+def test_an_earlier_claim_s_published_version_is_taken_as_it_is(stores: Stores, dataset: tuple[str, str]) -> None:
+    """The claim before this one published, and died before it could say so."""
+    this = order("job_twice", dataset)
+    first = train(this, stores, Recorder())
+    again = train(replace(this, fence=2), stores, monitor := Recorder(), reserved=VERSION)
+    assert again == first
+    assert monitor.reports == []
+
+
+def test_a_request_to_stop_keeps_the_features_that_were_computed(stores: Stores, dataset: tuple[str, str]) -> None:
+    this = order("job_stop", dataset, preprocessing="none", cut="block5_conv3")
+    with pytest.raises(Interrupted):
+        train(this, stores, Recorder(stop_after=1))
+    train(this, stores, monitor := Recorder())
+    features = next(data for kind, data in monitor.events if kind == "features")
+    assert (features["kept"], features["to_compute"]) == (8, 13)
+
+
+def test_a_lost_claim_publishes_nothing(stores: Stores, dataset: tuple[str, str]) -> None:
+    with pytest.raises(StaleFence):
+        train(order("job_stale", dataset), stores, Recorder(lost=True))
+    assert stores.registry.versions("job-stale") == []
+    assert list((stores.home / "registry" / ".staging").iterdir()) == []
