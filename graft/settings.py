@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     predict_body_bytes: int = Field(20 * MIB, gt=0, description="Largest body of a prediction request.")
     predict_pictures: int = Field(32, gt=0, description="Most pictures in one prediction request.")
     predict_timeout_seconds: float = Field(
-        30.0, gt=0, description="Deadline of a prediction; X-Request-Timeout may shorten it."
+        30.0, gt=0, description="Deadline of a prediction."
     )
     picture_pixels: int = Field(50_000_000, gt=0, description="Most pixels of one picture, before it is decoded.")
     archive_bytes: int = Field(5 * 1024 * MIB, gt=0, description="Largest archive, packed and unpacked.")

@@ -83,7 +83,8 @@ def _read(path: Path) -> Checkpoint:
     parts: dict[str, Arrays] = {"state": {}, "best": {}}
     with safe_open(path, framework="numpy") as file:
         run = RunState(**json.loads(file.metadata()["run"]))
-        for key in file.keys():  # noqa: SIM118 - no mapping: it has keys() and cannot be iterated
+        keys = file.keys()
+        for key in keys:
             part, name = key.split("/", 1)
             parts[part][name] = file.get_tensor(key)
     return Checkpoint(run, parts["state"], parts["best"])

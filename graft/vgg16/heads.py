@@ -69,7 +69,8 @@ def _dropout(x: Any, rate: float, seed: Any) -> Any:
 def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Softmax over the last axis, float32."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)  # type: ignore[no-any-return]
+    shares: npt.NDArray[np.float32] = shifted / shifted.sum(-1, keepdims=True)
+    return shares
 
 
 class Graft:

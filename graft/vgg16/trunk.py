@@ -13,6 +13,7 @@ from graft.vgg16.layers import Layer, between, feature_shape, position
 from graft.vgg16.weights import TrunkWeights
 
 Features = npt.NDArray[np.float32]
+Segment = Callable[[Any], Any]  # features at its start -> features at its end
 
 
 class TrunkRunner(Protocol):
@@ -49,7 +50,7 @@ class TensorFlowTrunk:
 
     def __init__(self, weights: TrunkWeights) -> None:
         self._weights = weights
-        self._segments: dict[tuple[str, str], Callable[[Any], Any]] = {}
+        self._segments: dict[tuple[str, str], Segment] = {}
         self._compiling = threading.Lock()
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:
@@ -61,7 +62,7 @@ class TensorFlowTrunk:
             outputs[cut], start = np.asarray(x), cut
         return outputs
 
-    def _segment(self, start: str, end: str) -> Callable[[Any], Any]:
+    def _segment(self, start: str, end: str) -> Segment:
         if position(end) <= position(start):
             raise ValueError(f"a cut must come after {start}; received {end}.")
         with self._compiling:
@@ -69,10 +70,11 @@ class TensorFlowTrunk:
                 self._segments[start, end] = self._compile(start, end)
             return self._segments[start, end]
 
-    def _compile(self, start: str, end: str) -> Callable[[Any], Any]:
+    def _compile(self, start: str, end: str) -> Segment:
         chain = between(start, end)
         # NumPy arrays used while tracing become constants of the graph; tensors or variables would be captured
         # as inputs, and the compiler could neither fold nor pre-pack them (69 against 77 ms a picture).
         signature = [tf.TensorSpec((None, *feature_shape(start)), tf.float32)]
         function = tf.function(lambda x: forward(x, chain, self._weights), input_signature=signature, autograph=False)
-        return function.get_concrete_function()  # type: ignore[no-any-return]
+        segment: Segment = function.get_concrete_function()
+        return segment
