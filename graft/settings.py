@@ -40,9 +40,7 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(10.0, gt=0, description="How often a supervisor renews its job's lease.")
     predict_body_bytes: int = Field(20 * MIB, gt=0, description="Largest body of a prediction request.")
     predict_pictures: int = Field(32, gt=0, description="Most pictures in one prediction request.")
-    predict_timeout_seconds: float = Field(
-        30.0, gt=0, description="Deadline of a prediction."
-    )
+    predict_timeout_seconds: float = Field(30.0, gt=0, description="Deadline of a prediction.")
     picture_pixels: int = Field(50_000_000, gt=0, description="Most pixels of one picture, before it is decoded.")
     archive_bytes: int = Field(5 * 1024 * MIB, gt=0, description="Largest archive, packed and unpacked.")
     archive_entries: int = Field(100_000, gt=0, description="Most members of an archive.")

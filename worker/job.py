@@ -102,14 +102,18 @@ def _validate(desk: Desk) -> Outcome:
 def _train(desk: Desk) -> Outcome:
     from graft.training.run import train_job  # TensorFlow: seconds, which the other kinds do without
 
-    jobs, job = desk.stores.jobs, desk.job
+    jobs, registry, job = desk.stores.jobs, desk.stores.registry, desk.job
     before = jobs.reserved(job.id)
+
+    def reserve(model: str) -> int:
+        return jobs.reserve(job.id, job.fence, model, above=max(registry.versions(model), default=0))
+
     trained = train_job(
         job,
         desk.stores,
         monitor=desk.monitor,
         reserved=None if before is None else before[1],
-        reserve=lambda model: jobs.reserve(job.id, job.fence, model),
+        reserve=reserve,
     )
     return Outcome(version=trained.version, metrics=trained.metrics)
 

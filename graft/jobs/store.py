@@ -190,12 +190,15 @@ class Jobs:
 
     # Publishing: reserve a version, rename its folder into place, succeed.
 
-    def reserve(self, job_id: str, fence: int, model: str) -> int:
-        """The number of the version that the job publishes; asked again, by a later claim too, the same one."""
+    def reserve(self, job_id: str, fence: int, model: str, *, above: int = 0) -> int:
+        """The number of the version that the job publishes; asked again, by a later claim too, the same one.
+
+        `above`: the newest version that lies in the registry, which may know more than a database that was made anew.
+        """
         while True:
             try:
                 with self._engine.begin() as connection:
-                    return transitions.reserve(connection, job_id, fence, model)
+                    return transitions.reserve(connection, job_id, fence, model, above)
             except IntegrityError:  # on PostgreSQL, another job took that number meanwhile
                 continue
 

@@ -105,7 +105,7 @@ def abandon(connection: Connection, job: Job) -> None:
     )
 
 
-def reserve(connection: Connection, job_id: str, fence: int, model: str) -> int:
+def reserve(connection: Connection, job_id: str, fence: int, model: str, above: int) -> int:
     """The job's version of the model: the one it reserved before, or the next number that was never given."""
     change(connection, job_id, fence)
     versions = tables.model_versions
@@ -114,7 +114,7 @@ def reserve(connection: Connection, job_id: str, fence: int, model: str) -> int:
     if mine is not None:
         return mine
     last: int | None = connection.scalar(select(func.max(versions.c.version)).where(versions.c.model == model))
-    version = (last or 0) + 1
+    version = max(last or 0, above) + 1
     row = {"model": model, "version": version, "job_id": job_id, "fence": fence, "created_at": now_ms}
     connection.execute(insert(versions).values(row))
     return version

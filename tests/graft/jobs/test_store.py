@@ -246,3 +246,11 @@ def test_a_dataset_is_in_use_until_its_jobs_are_finished(jobs: Jobs) -> None:
     assert jobs.active_on_dataset("ds_1")
     jobs.fail(job.id, 1, code="no", message="No.")
     assert not jobs.active_on_dataset("ds_1")
+
+
+def test_numbers_go_on_above_what_lies_in_the_registry(jobs: Jobs) -> None:
+    for version in (8, 9):
+        jobs.create("train", model="signs")
+        job = claimed(jobs)
+        assert jobs.reserve(job.id, job.fence, "signs", above=7) == version
+        assert jobs.reserve(job.id, job.fence, "signs", above=20) == version
