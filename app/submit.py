@@ -8,7 +8,7 @@ from graft.datasets import Dataset, Datasets
 from graft.errors import Conflict
 from graft.jobs import QUEUE_OF, Doorbell, Job, Jobs
 from graft.registry import check_trainable
-from graft.training.recipe import Recipe
+from graft.training.recipe import Recipe, check_keep
 
 # Validation decodes every picture: seconds to minutes.
 RETRY_SECONDS = 2
@@ -49,7 +49,9 @@ def training(
     Raises NotFound for the dataset; Conflict while it is not ready, and for the built-in model's name.
     """
     check_trainable(model)
-    revision = _ready(datasets.get(dataset))
+    found = datasets.get(dataset)
+    revision = _ready(found)
+    check_keep(recipe, sum((found.counts or {}).get("validation", {}).values()))
     job = jobs.create(
         "train",
         model=model,

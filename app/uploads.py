@@ -1,6 +1,5 @@
 """Request bodies as streams: limits hold while reading, and what is large goes to disk as it comes."""
 
-import errno
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from graft.errors import DiskFull, InvalidFields, InvalidInput, TooLarge
+from graft.disk import room_for
+from graft.errors import InvalidFields, InvalidInput, TooLarge
 
 # Written to disk in pieces of this size: a hop to another thread for every 64 KiB that arrives costs more than they do.
 _PIECE = 1024 * 1024
@@ -146,13 +146,9 @@ class _Disk:
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
-        try:
+        with room_for("An upload"):
             while rest:
                 rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"The upload needs room under the home folder; the disk is full ({error}).") from None
-            raise
 
 
 async def multipart(request: Request, limit: int, names: Collection[str]) -> AsyncIterator[Part | bytes]:

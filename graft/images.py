@@ -23,8 +23,14 @@ MAX_PIXELS = 50_000_000
 # JPEG's own limit. Without it the resize filter's table of weights for a 50,000,000 x 1 PNG would take gigabytes.
 MAX_SIDE = 65_535
 
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 # Decoding is bound by the processor, and at the limit takes up to 0.9 GB: no more at once than there are cores.
-_CORES: Final = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
+_CORES: Final = threading.BoundedSemaphore(cores())
 # Reads that a decoder may make, beside one for every 64 bytes. Real files stay far below; see `_Source`.
 _FREE_READS = 10_000
 

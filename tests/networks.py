@@ -14,9 +14,8 @@ from graft.vgg16.inputs import network_input
 from graft.vgg16.layers import CONVOLUTIONS, INPUT, LAST, kernel_shape
 from graft.vgg16.sources import FULL
 from graft.vgg16.trunk import TensorFlowTrunk
+from graft.vgg16.weight_files import CLASSIFIER_SHAPES
 from graft.vgg16.weights import TrunkWeights, WeightStore
-
-DENSE_SHAPES = {"fc1": (25088, 4096), "fc2": (4096, 4096), "predictions": (4096, 1000)}
 
 
 @cache
@@ -47,7 +46,7 @@ def random_dense() -> dict[str, tuple[np.ndarray, np.ndarray]]:
             rng.standard_normal(shape, np.float32) * np.float32((2 / shape[0]) ** 0.5),
             np.zeros(shape[1], np.float32),
         )
-        for name, shape in DENSE_SHAPES.items()
+        for name, shape in CLASSIFIER_SHAPES.items()
     }
 
 

@@ -100,9 +100,11 @@ def _validate(desk: Desk) -> Outcome:
 
 
 def _train(desk: Desk) -> Outcome:
+    from graft.training.checkpoint import CHECKPOINTS, sweep
     from graft.training.run import train_job  # TensorFlow: seconds, which the other kinds do without
 
     jobs, registry, job = desk.stores.jobs, desk.stores.registry, desk.job
+    sweep(desk.stores.home / CHECKPOINTS, jobs.is_over)
     before = jobs.reserved(job.id)
 
     def reserve(model: str) -> int:

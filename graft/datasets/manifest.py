@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+
+from graft.disk import sync, write_whole
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
@@ -69,21 +70,6 @@ def revision_of(classes: tuple[str, ...], pictures: Iterable[Picture]) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write aside, rename, and fsync both: after a crash the file is whole or not there. Makes the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w") as file:
-        json.dump(value, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries (new files, renames) survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """In full or not at all; the folder, too, is brought to disk."""
+    write_whole(path, json.dumps(value, separators=(",", ":")).encode())
+    sync(path.parent)

@@ -8,26 +8,27 @@ datasets/ID/revisions/REVISION.json
 """
 
 import builtins
-import errno
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Engine, delete, insert, select, tuple_, update
 
+from graft import images
 from graft.database import new_id, now_ms, reading
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.ingest import Listing, content_path, unpack
-from graft.datasets.manifest import Manifest, sync_folder
+from graft.datasets.manifest import Manifest
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import Verdict, find_flaws, judge
-from graft.errors import DiskFull, InvalidFields, NotFound
+from graft.disk import room_for, sync
+from graft.errors import InvalidFields, NotFound
 from graft.tables import datasets as table
-from graft.types import Monitor
+from graft.types import Interpolation, Monitor
 
 State = Literal["open", "validating", "ready", "rejected"]
 MAX_NAME = 200
@@ -89,11 +90,11 @@ class Datasets:
     def _unpack(self, archive: Path, dataset_id: str) -> None:
         staged = self._root / ".staging" / dataset_id
         try:
-            with _disk_full_named():
+            with room_for("A dataset"):
                 staged.mkdir(parents=True)
                 unpack(archive, staged, self._limits).write(staged / "listing.json")
                 staged.rename(self._folder(dataset_id))
-                sync_folder(self._root)
+                sync(self._root)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
@@ -159,7 +160,7 @@ class Datasets:
         manifest = verdict.manifest
         ready = not verdict.reasons
         if ready:
-            with _disk_full_named():
+            with room_for("A dataset"):
                 manifest.write(self._manifest(dataset_id, manifest.revision))
         values = {
             "state": "ready" if ready else "rejected",
@@ -193,6 +194,11 @@ class Datasets:
             self.get(dataset_id)
         raise NotFound(f"Dataset {dataset_id} has no file with the sha256 {sha256!r}.")
 
+    def pixels(self, dataset_id: str, sha256: str, interpolation: Interpolation) -> npt.NDArray[np.uint8]:
+        """The picture with this hash as (224, 224, 3) RGB, by the limit that `validate` held it to. Raises NotFound."""
+        data = self.picture(dataset_id, sha256)
+        return images.decode(data, interpolation=interpolation, max_pixels=self._limits.picture_pixels)
+
     def sweep(self) -> None:
         """Remove what a crash left behind over a day ago: uploads, half-unpacked folders, folders without a row."""
         with reading(self._engine) as connection:
@@ -222,16 +228,6 @@ class Datasets:
         doomed.parent.mkdir(parents=True, exist_ok=True)
         self._folder(dataset_id).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
-
-
-@contextmanager
-def _disk_full_named() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("No room is left for datasets. Delete some, or give GRAFT_HOME a larger disk.") from error
-        raise
 
 
 def _dataset(row: dict[str, Any]) -> Dataset:

@@ -1,7 +1,6 @@
 """Validate a dataset's files: decode every picture, split what is left, and say whether it makes a revision."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +108,7 @@ def find_flaws(
 
     Decodes in as many threads as there are cores (Pillow frees the interpreter while it works), one picture in each.
     """
-    workers = len(os.sched_getaffinity(0))
+    workers = images.cores()
     flaws: dict[str, tuple[str, str]] = {}
     started = time.monotonic()
 

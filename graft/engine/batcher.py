@@ -70,9 +70,10 @@ class Batcher(Generic[Item, Answer]):
     def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
         try:
             answers = self._work([waiting.item for waiting in batch])
+            answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             for waiting in batch:
                 waiting.answer.set_exception(error)
         else:
-            for waiting, answer in zip(batch, answers, strict=True):
+            for waiting, answer in answered:
                 waiting.answer.set_result(answer)

@@ -47,7 +47,7 @@ class Predictor:
         self._timeout = timeout
         self._batcher: Batcher[Asked, npt.NDArray[np.float32]] | None = None
         self._starting = threading.Lock()
-        self._imagenet: LoadedModel | None = None
+        self._imagenet: LoadedModel | MissingWeights = weights.missing_classifier()
         self._classifier: ClassifierState = "missing"
 
     def start(self) -> None:
@@ -99,8 +99,8 @@ class Predictor:
                 f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
                 f"received {version or alias}. Ask for {BUILT_IN} without either."
             )
-        if self._imagenet is None:
-            raise self._weights.missing_classifier()
+        if isinstance(self._imagenet, MissingWeights):
+            raise MissingWeights(str(self._imagenet))  # one of its own for each thread that raises it
         return BUILT_IN_VERSION, self._imagenet
 
     def _decode(self, name: str | None, data: bytes, loaded: LoadedModel) -> npt.NDArray[np.uint8]:
@@ -129,6 +129,7 @@ class Predictor:
             classifier = self._weights.classifier()
         except MissingWeights as broken:
             logger.warning("%s", broken)
+            self._imagenet = broken
             return
         if classifier is not None:
             self._imagenet = imagenet_model(classifier)

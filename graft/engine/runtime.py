@@ -1,6 +1,6 @@
 """One batch of pictures for any mix of grafts through the one trunk: each leaves at its graft's cut."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,26 +23,23 @@ class Asked:
 
 def run(trunk: TrunkRunner, batch: Sequence[Asked]) -> list[Array]:
     """Logits (classes,) for each, in order. No trunk layer runs for a picture whose graft leaves before it."""
-    answers: list[Array | None] = [None] * len(batch)
+    answers: dict[int, Array] = {}
     inside = list(range(len(batch)))  # the pictures that are still in the trunk, as rows of `features`
     features, at = np.stack([asked.numbers for asked in batch]), INPUT
     for cut in sorted({asked.graft.cut for asked in batch}, key=position):
         features, at = trunk.run(features, at, [cut])[cut], cut
-        leaving = [row for row, i in enumerate(inside) if batch[i].graft.cut == cut]
-        _answer(features, leaving, inside, batch, answers)
+        for rows in _rows_by_graft(inside, batch, cut):
+            logits = batch[inside[rows[0]]].graft.logits(features[rows])
+            answers |= {inside[row]: answer for row, answer in zip(rows, logits, strict=True)}
         staying = [row for row, i in enumerate(inside) if batch[i].graft.cut != cut]
         features, inside = features[staying], [inside[row] for row in staying]
-    return [answer for answer in answers if answer is not None]
+    return [answers[i] for i in range(len(batch))]
 
 
-def _answer(
-    features: Array, rows: Sequence[int], inside: Sequence[int], batch: Sequence[Asked], answers: list[Array | None]
-) -> None:
-    """Run tail and head of each graft on its own pictures among these rows."""
-    by_graft: dict[int, list[int]] = {}
-    for row in rows:
-        by_graft.setdefault(id(batch[inside[row]].graft), []).append(row)
-    for group in by_graft.values():
-        logits = batch[inside[group[0]]].graft.logits(features[group])
-        for row, answer in zip(group, logits, strict=True):
-            answers[inside[row]] = answer
+def _rows_by_graft(inside: Sequence[int], batch: Sequence[Asked], cut: str) -> Iterable[list[int]]:
+    """The rows whose graft is cut here, those of one graft together."""
+    groups: dict[int, list[int]] = {}
+    for row, i in enumerate(inside):
+        if batch[i].graft.cut == cut:
+            groups.setdefault(id(batch[i].graft), []).append(row)
+    return groups.values()

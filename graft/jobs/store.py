@@ -118,6 +118,12 @@ class Jobs:
             raise Conflict(f"Only a job that is not finished can be cancelled; {job_id} has {job.state}.")
         return job
 
+    def is_over(self, job_id: str) -> bool:
+        """Whether the job has ended, or never was."""
+        query = select(exists().where(_jobs.c.id == job_id, _jobs.c.state.not_in(FINISHED)))
+        with reading(self._engine) as connection:
+            return not connection.scalar(query)
+
     def waiting(self, queue: str, older_than_seconds: float) -> bool:
         """Whether a job of the queue has waited longer than that for a worker."""
         long_ago = now_ms - round(older_than_seconds * 1000)

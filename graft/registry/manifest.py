@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from graft.disk import sync
+
 MANIFEST = "manifest.json"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -75,15 +77,6 @@ def seal(folder: Path) -> None:
     sync(folder / MANIFEST)
     for parent, _, _ in os.walk(folder, topdown=False):
         sync(Path(parent))
-
-
-def sync(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, safely to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from graft.database import reading
+from graft.disk import room_for, sync
 from graft.errors import Conflict, CorruptVersion, NotFound
 from graft.registry.card import BUILT_IN, MODEL, NAME, STABLE, WEIGHTS, ModelCard, check_name, check_trainable
-from graft.registry.manifest import seal, sync
-from graft.registry.version import GONE, Version, room
+from graft.registry.manifest import seal
+from graft.registry.version import GONE, Version
 from graft.tables import aliases, model_versions
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Registry:
     def stage(self, model: str) -> Path:
         """A fresh folder on the registry's file system for the files of one version; write_version fills it."""
         folder = self._staging / f"{check_trainable(model)}-{uuid.uuid4().hex}"
-        with room(self._root):
+        with room_for("A model version"):
             folder.mkdir(parents=True)
         return folder
 
@@ -118,7 +119,7 @@ class Registry:
         ValueError when the staged files are not a version's; DiskFull.
         """
         card = _staged_card(staged, check_trainable(model), version)
-        with room(self._root):
+        with room_for("A model version"):
             if not self._published(card):
                 seal(staged)
                 self._move_in(staged, card)

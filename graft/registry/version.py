@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from safetensors.numpy import load, save
 
-from graft.errors import CorruptVersion, DiskFull, NotFound
+from graft.disk import room_for
+from graft.errors import CorruptVersion, NotFound
 from graft.registry.card import METRICS, MODEL, REPORT, WEIGHTS, ModelCard
 from graft.registry.manifest import MANIFEST, FileDigest, Manifest
 
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}  # ESTALE: NFS, for what another machine deleted
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -141,24 +141,10 @@ def write_version(
         )
     # safetensors writes the memory behind an array, so a view with strides would come out scrambled.
     dense = {name: np.asarray(array, dtype=np.float32, order="C") for name, array in weights.items()}
-    with room(folder):
+    with room_for("A model version"):
         (folder / MODEL).write_text(card.model_dump_json(indent=2), encoding="utf-8")
         (folder / WEIGHTS).write_bytes(save(dense))
         (folder / METRICS).write_bytes(to_json(metrics, indent=2, inf_nan_mode="null"))
         (folder / REPORT).mkdir()
         for name, data in report.items():
             (folder / REPORT / name).write_bytes(data)
-
-
-@contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """Turn the system's two words for a full disk into DiskFull."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(
-                f"A model version needs room on the disk of the registry; writing under {folder.name!r} found none. "
-                "Free some space, then retry the job."
-            ) from error
-        raise

@@ -4,16 +4,20 @@ A process that lost its claim writes into the folder of its own fence and can sp
 """
 
 import json
-import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from graft.disk import room_for, sync, write_whole
+
+CHECKPOINTS = "checkpoints"  # the folder under GRAFT_HOME, with one for each job
+FORMAT = "1"  # raise it with any change of what a checkpoint holds: other numbers are no checkpoint
 Arrays = dict[str, npt.NDArray[Any]]
 History = dict[str, list[float]]
 
@@ -49,28 +53,26 @@ class Checkpoints:
         self._own = folder / f"{fence:06d}"
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep this one and drop this claim's older ones. The caller has checked its fence."""
-        self._own.mkdir(parents=True, exist_ok=True)
+        """Keep this one, drop older ones, earlier claims' too. The caller has checked its fence. Raises DiskFull."""
         run = checkpoint.run
         path = self._own / f"{run.epoch:06d}-{run.step:06d}.safetensors"
-        aside = path.with_suffix(".writing")
         tensors = {f"state/{name}": array for name, array in checkpoint.state.items()}
         tensors |= {f"best/{name}": array for name, array in checkpoint.best.items()}
-        save_file(tensors, aside, metadata={"run": json.dumps(asdict(run))})
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-        for older in self._own.glob("*.safetensors"):
-            if older != path:
+        data = save(tensors, metadata={"format": FORMAT, "run": json.dumps(asdict(run))})
+        with room_for("A checkpoint"):
+            write_whole(path, data)
+            sync(self._own)  # before the older ones go
+        for older in self._folder.glob("*/*.safetensors"):
+            if older != path and older.parent.name <= path.parent.name:
                 older.unlink(missing_ok=True)
 
     def latest(self) -> Checkpoint | None:
-        """The furthest readable checkpoint of any claim; a damaged one is passed over."""
+        """The furthest readable checkpoint of any claim; a damaged one, or another release's, is passed over."""
         files = sorted(self._folder.glob("*/*.safetensors"), key=lambda p: (p.stem, p.parent.name), reverse=True)
         for path in files:
             try:
                 return _read(path)
-            except (SafetensorError, OSError, KeyError, ValueError):
+            except (SafetensorError, OSError, ValueError):
                 continue
         return None
 
@@ -79,10 +81,20 @@ class Checkpoints:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def sweep(root: Path, is_over: Callable[[str], bool]) -> None:
+    """Remove the checkpoints of jobs that have ended without publishing. root: the folder with one for each job."""
+    for folder in root.iterdir() if root.is_dir() else ():
+        if is_over(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _read(path: Path) -> Checkpoint:
     parts: dict[str, Arrays] = {"state": {}, "best": {}}
     with safe_open(path, framework="numpy") as file:
-        run = RunState(**json.loads(file.metadata()["run"]))
+        metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"a checkpoint has format {FORMAT}; received {metadata.get('format')}.")
+        run = RunState(**json.loads(metadata["run"]))
         keys = file.keys()
         for key in keys:
             part, name = key.split("/", 1)

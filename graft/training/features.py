@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from graft.disk import room_for, write_whole
 from graft.types import InputKey
 from graft.vgg16.inputs import network_input
 from graft.vgg16.layers import INPUT, feature_shape
@@ -75,14 +74,11 @@ class FeatureStore:
         return out
 
     def write(self, kind: FeatureKind, picture: Keyed, features: Features) -> None:
-        path = self._path(kind, picture.sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex}")
-        with aside.open("wb") as file:
-            np.save(file, features)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        """Raises DiskFull."""
+        buffer = BytesIO()
+        np.save(buffer, features)
+        with room_for("The feature store"):
+            write_whole(self._path(kind, picture.sha256), buffer.getvalue())
 
     def _path(self, kind: FeatureKind, picture_sha256: str) -> Path:
         key = kind.key(picture_sha256)

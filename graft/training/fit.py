@@ -1,7 +1,8 @@
 """The training loop: epochs over features, history, the best weights, checkpoints, and resuming at the very step."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,16 +40,14 @@ def fit(
 ) -> Fitted:
     """Train to the recipe's last epoch, from the newest checkpoint if there is one.
 
-    Raises InvalidInput for `keep: best` without validation pictures, Interrupted once the state is saved after a
-    request to stop, StaleFence when the claim is lost.
+    Raises InvalidInput when the training has diverged, Interrupted once the state is saved after a request to stop,
+    StaleFence when the claim is lost, DiskFull.
     """
-    if recipe.keep == "best" and not len(validation):
-        raise InvalidInput("recipe.keep 'best' needs validation pictures; the dataset has none. Ask for keep 'last'.")
     run, best = RunState(), {}
     if checkpoint := checkpoints.latest():
         run, best = checkpoint.run, checkpoint.best
         graft.restore(checkpoint.state)
-        monitor.event("resumed", {"epoch": run.epoch + 1, "step": run.step + 1})
+        monitor.event("resumed", {"epoch": run.epoch + 1, "steps_done": run.step})
     loop = _Loop(recipe, graft, training, validation, checkpoints, monitor, run, best)
     while run.epoch < recipe.epochs:
         loop.epoch()
@@ -76,9 +75,7 @@ class _Loop:
     def epoch(self) -> None:
         run = self.run
         while run.step < self.batches.steps:
-            if self.monitor.stop_requested():
-                self._save()
-                raise Interrupted(f"stopped before epoch {run.epoch + 1}, step {run.step + 1}; the state is saved.")
+            self._stop_if_asked()
             indices = self.batches.batch(run.epoch, run.step)
             labels = self.training.labels[indices]
             loss, correct = self.graft.step(self.training.features(indices), labels, self._steps_done())
@@ -88,9 +85,19 @@ class _Loop:
         self._close_epoch()
         self._save()
 
+    def _stop_if_asked(self) -> None:
+        if self.monitor.stop_requested():
+            self._save()
+            raise Interrupted(f"stopped in epoch {self.run.epoch + 1} after step {self.run.step}; the state is saved.")
+
     def _close_epoch(self) -> None:
         run = self.run
         line = {"loss": run.loss_sum / run.seen, "accuracy": run.correct / run.seen}
+        if not math.isfinite(line["loss"]):
+            raise InvalidInput(
+                f"A training's loss must stay finite; in epoch {run.epoch + 1} it is {line['loss']}: the training has "
+                "diverged. Train again with a lower learning rate."
+            )
         if len(self.validation):
             line |= self._validate()
             if run.best_loss is None or line["val_loss"] < run.best_loss:
@@ -111,7 +118,7 @@ class _Loop:
                 pictures, recipe.validation_batch_size, recipe.validation_steps, recipe.seed, VALIDATION_STREAM
             )
             indices = [draws.batch(self.run.epoch, step) for step in range(draws.steps)]
-        result = evaluate_on(self.validation, indices, self.graft)
+        result = evaluate_on(self.validation, indices, self.graft, self._stop_if_asked)
         return {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
 
     def _save(self) -> None:
@@ -129,10 +136,15 @@ class _Loop:
         return Progress("training", epoch, self.recipe.epochs, step, self.batches.steps, round(rate * left, 1))
 
 
-def evaluate_on(split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft) -> dict[str, Any]:
-    """What `evaluate` says of the split's pictures in these batches."""
-    logits = np.concatenate([graft.logits(split.features(batch)) for batch in batches])
-    return evaluate(probabilities(logits), split.labels[np.concatenate(batches)], split.classes)
+def evaluate_on(
+    split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft, before_each: Callable[[], None]
+) -> dict[str, Any]:
+    """What `evaluate` says of the split's pictures in these batches. `before_each` batch, a caller may stop it."""
+    logits = []
+    for batch in batches:
+        before_each()
+        logits.append(graft.logits(split.features(batch)))
+    return evaluate(probabilities(np.concatenate(logits)), split.labels[np.concatenate(batches)], split.classes)
 
 
 def in_order(pictures: int, batch_size: int) -> list[Indices]:

@@ -1,5 +1,6 @@
 """A trained graft as a version of a model: its card, weights, metrics and report, staged and published."""
 
+import shutil
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -17,8 +18,12 @@ def publish(registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Ev
     """Write the version's files aside and let the registry take them in."""
     staged = registry.stage(card.model)
     metrics = {"history": fitted.history, "best_epoch": fitted.best_epoch, **evaluations}
-    write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
-    registry.publish(staged, card.model, card.version)
+    try:
+        write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
+        registry.publish(staged, card.model, card.version)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
 
 
 def _pictures(card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> dict[str, bytes]:

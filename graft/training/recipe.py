@@ -1,13 +1,14 @@
 """Recipes: what a user asks for (a preset, and what differs from it), resolved to every number. No TensorFlow."""
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from graft.errors import InvalidFields
+from graft.errors import InvalidFields, InvalidInput
 from graft.types import InputKey, Interpolation, Precision, Preprocessing
 from graft.vgg16 import layers
-from graft.vgg16.layers import HeadSpec, Pooling
+from graft.vgg16.layers import HeadSpec, Pooling, tail_shapes
 
 Preset = Literal["feature-extraction", "fine-tuning"]
 DEFAULT_PRESET: Preset = "feature-extraction"
@@ -52,6 +53,11 @@ class Recipe(BaseModel):
     def _head_and_cut(self) -> Self:
         if layers.position(self.cut) < layers.position(EARLIEST_CUT):
             raise ValueError(f"cut must be {EARLIEST_CUT} or a later layer, for now; received {self.cut}.")
+        if bool(tail_shapes(self.cut)) != (self.trunk_learning_rate is not None):
+            raise ValueError(
+                "trunk_learning_rate belongs to convolutions after the cut; "
+                f"received {self.trunk_learning_rate} with cut {self.cut}."
+            )
         if not self.hidden_units and (self.batch_norm or self.dropout):
             raise ValueError("batch_norm and dropout follow a hidden layer; received them with hidden_units [].")
         return self
@@ -120,10 +126,18 @@ def parse_recipe(value: str | dict[str, Any] | None) -> Recipe:
     preset = asked.get("preset", DEFAULT_PRESET)
     if not isinstance(preset, str) or preset not in PRESETS:
         raise InvalidFields(f"recipe.preset must be one of {', '.join(PRESETS)}; received {preset!r}.")
+    settled = _settle({"preset": preset, **_SHARED, **PRESETS[preset]}, asked)
     try:
-        return Recipe.model_validate(_settle({"preset": preset, **_SHARED, **PRESETS[preset]}, asked))
+        # As strict JSON: no "5" for 5, no true for 1; but a list for a tuple.
+        return Recipe.model_validate_json(json.dumps(settled), strict=True)
     except ValidationError as error:
         raise InvalidFields(_sentence(error)) from None
+
+
+def check_keep(recipe: Recipe, validation_pictures: int) -> None:
+    """Raises InvalidInput for `keep: best` on a dataset that has no pictures to tell the best by."""
+    if recipe.keep == "best" and not validation_pictures:
+        raise InvalidInput("recipe.keep 'best' needs validation pictures; the dataset has none. Ask for keep 'last'.")
 
 
 def _check_words(asked: dict[str, Any]) -> None:
@@ -140,19 +154,21 @@ def _check_words(asked: dict[str, Any]) -> None:
 def _settle(preset: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """Lay what was asked over the preset; what the preset says about layers that are not there any more goes."""
     recipe = {**preset, **asked}
-    if recipe["hidden_units"] in ([], ()):
+    if recipe["hidden_units"] == []:
         recipe["batch_norm"] = asked.get("batch_norm", False)
         recipe["dropout"] = asked.get("dropout", 0.0)
-    if recipe["cut"] == layers.LAST:
-        recipe["trunk_learning_rate"] = asked.get("trunk_learning_rate")
-        if recipe["trunk_learning_rate"] is not None:
-            raise InvalidFields(
-                f"recipe.trunk_learning_rate needs trunk layers to train; received cut {layers.LAST}, which "
-                "freezes them all. Choose an earlier cut, such as block4_pool, or leave the rate out."
-            )
-    elif recipe["trunk_learning_rate"] is None and isinstance(recipe["learning_rate"], float):
-        recipe["trunk_learning_rate"] = recipe["learning_rate"] / 10
+    if asked.get("trunk_learning_rate") is None and isinstance(recipe["cut"], str):
+        recipe["trunk_learning_rate"] = _trunk_learning_rate(preset, recipe)
     return recipe
+
+
+def _trunk_learning_rate(preset: dict[str, Any], recipe: dict[str, Any]) -> float | None:
+    """Unless it is asked for: none without a tail, else the preset's, else a tenth of the head's rate."""
+    if not tail_shapes(recipe["cut"]):
+        return None
+    rate = recipe["learning_rate"]
+    tenth = rate / 10 if isinstance(rate, int | float) else None
+    return preset["trunk_learning_rate"] or tenth
 
 
 def _sentence(error: ValidationError) -> str:

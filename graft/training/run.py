@@ -1,19 +1,19 @@
 """One training job, from its pinned revision to a published version: features, fit, evaluation, publish."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from graft.datasets import Datasets, Manifest
-from graft.errors import InvalidInput
+from graft.errors import Interrupted, InvalidInput
 from graft.registry import ModelCard, Registry
-from graft.training.checkpoint import Checkpoints
+from graft.training.checkpoint import CHECKPOINTS, Checkpoints
 from graft.training.features import FeatureKind, FeatureStore
 from graft.training.fit import Fitted, evaluate_on, fit, in_order
 from graft.training.publish import Evaluations, parameter_table, publish, shared_parameters
-from graft.training.recipe import Recipe
+from graft.training.recipe import Recipe, check_keep
 from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
@@ -87,25 +87,20 @@ def train_job(
     DiskFull.
     """
     task = _read(order, stores.datasets)
+    checkpoints = Checkpoints(stores.home / CHECKPOINTS / task.job, order.fence)
     if reserved is not None and reserved in stores.registry.versions(task.model):
+        checkpoints.clear()
         return TrainOutcome(reserved, stores.registry.card(task.model, reserved).metrics)
     recipe, trunk = task.recipe, stores.weights.trunk()
     kind = FeatureKind(recipe.input_key, TRUNK_DIGEST, recipe.cut, recipe.feature_pooling)
+    store = FeatureStore(stores.home / "features")
     splits = open_splits(
-        stores.datasets,
-        task.dataset,
-        task.manifest,
-        FeatureStore(stores.home / "features"),
-        kind,
-        lambda: TensorFlowTrunk(trunk),
-        monitor,
+        stores.datasets, task.dataset, task.manifest, store, kind, lambda: TensorFlowTrunk(trunk), monitor
     )
     graft = _graft(task, trunk)
-    checkpoints = Checkpoints(stores.home / "checkpoints" / task.job, order.fence)
     fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
     graft.load(fitted.weights)
-    monitor.report(Progress("evaluating"))
-    evaluations = {name: _evaluate(splits[name], recipe, graft) for name in ("validation", "test") if len(splits[name])}
+    evaluations = _evaluate(splits, recipe, graft, monitor)
     monitor.report(Progress("publishing"))
     monitor.guard()
     card = _card(task, reserve(task.model), fitted, evaluations)
@@ -119,8 +114,9 @@ def _read(order: TrainingOrder, datasets: Datasets) -> _Task:
         raise InvalidInput(
             f"A train job needs a model, a dataset with its revision, and a recipe; {order.id} lacks one."
         )
-    manifest = datasets.manifest(order.dataset, order.revision)
-    return _Task(order.id, order.model, order.dataset, manifest, Recipe.model_validate(order.recipe))
+    manifest, recipe = datasets.manifest(order.dataset, order.revision), Recipe.model_validate(order.recipe)
+    check_keep(recipe, len(manifest.of("validation")))
+    return _Task(order.id, order.model, order.dataset, manifest, recipe)
 
 
 def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
@@ -131,9 +127,21 @@ def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
     return TrainableGraft(recipe, spec, {**tail, **initial_head(spec, recipe.seed)})
 
 
-def _evaluate(split: SplitFeatures, recipe: Recipe, graft: TrainableGraft) -> dict[str, Any]:
-    """Every picture of the split, once."""
-    return evaluate_on(split, in_order(len(split), recipe.validation_batch_size), graft)
+def _evaluate(
+    splits: Mapping[str, SplitFeatures], recipe: Recipe, graft: TrainableGraft, monitor: Monitor
+) -> Evaluations:
+    """Every picture of validation and test, once. The last epoch's checkpoint is there: a stop loses only this."""
+
+    def stop_if_asked() -> None:
+        if monitor.stop_requested():
+            raise Interrupted("stopped while evaluating; the training is saved.")
+
+    monitor.report(Progress("evaluating"))
+    return {
+        name: evaluate_on(split, in_order(len(split), recipe.validation_batch_size), graft, stop_if_asked)
+        for name, split in splits.items()
+        if name != "train" and len(split)
+    }
 
 
 def _card(task: _Task, version: int, fitted: Fitted, evaluations: Evaluations) -> ModelCard:

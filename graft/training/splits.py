@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from graft import images
 from graft.datasets import Datasets, Manifest, Picture
 from graft.datasets.manifest import SPLITS
 from graft.errors import Interrupted
@@ -46,7 +45,7 @@ def open_splits(
     monitor.event("features", {"cut": kind.cut, "kept": total - len(missing), "to_compute": len(missing)})
 
     def pixels(picture: Picture) -> npt.NDArray[np.uint8]:
-        return images.decode(datasets.picture(dataset, picture.sha256), interpolation=kind.input.interpolation)
+        return datasets.pixels(dataset, picture.sha256, kind.input.interpolation)
 
     if missing:
         _compute(extract(trunk(), kind, missing, pixels), store, kind, len(missing), monitor)

@@ -1,6 +1,5 @@
 """One file over HTTP: resumed where it broke off, retried, checked, and only then given its name."""
 
-import errno
 import hashlib
 import logging
 import os
@@ -14,7 +13,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from graft.errors import DiskFull, MissingWeights
+from graft.disk import room_for
+from graft.errors import MissingWeights
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +115,6 @@ def _receive(client: httpx.Client, url: str, part: Path, reporter: Reporter, ans
         request = client.build_request("GET", url, headers={"Range": f"bytes={offset}-"} if offset else {})
         response = _answer(client, request, answer_seconds)
     except (httpx.TransportError, httpx.InvalidURL, httpx.TooManyRedirects) as error:
-        if offset:
-            raise _BrokenOffError(error) from error
         raise NoAnswer(f"{urlsplit(url).netloc or url} did not answer: {error}.") from error
     try:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -127,13 +125,10 @@ def _receive(client: httpx.Client, url: str, part: Path, reporter: Reporter, ans
             raise MissingWeights(f"{url} answered {response.status_code} {response.reason_phrase}.")
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             offset = 0  # the server knows no ranges: it sends the whole file again
-        _append(response, part, offset, reporter)
+        with room_for(part.stem):
+            _append(response, part, offset, reporter)
     except httpx.TransportError as error:
         raise _BrokenOffError(error) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"{part.parent} has no room left for {part.stem}. Free some, or move GRAFT_HOME.") from error
-        raise
     finally:
         response.close()
 

@@ -21,10 +21,6 @@ class Layer:
     channels: int
     size: int
 
-    @property
-    def block(self) -> str:
-        return self.name.split("_")[0]
-
 
 def _chain() -> tuple[Layer, ...]:
     layers, size = [Layer(INPUT, "input", 3, 224)], 224

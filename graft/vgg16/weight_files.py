@@ -4,8 +4,8 @@ Layers are dictionaries: name -> (kernel, bias), float32. Convolution kernels ar
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from graft.disk import room_for, write_whole
 from graft.errors import MissingWeights
 from graft.vgg16.layers import CONVOLUTIONS, kernel_shape
 
@@ -44,7 +45,7 @@ def read_keras(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Layers:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)
             return {name: _read_layer(root, name, shape) for name, shape in shapes.items()}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:  # all of them h5py's for damage
         raise MissingWeights(
             f"A weights file must be VGG16's in Keras' HDF5 format; received {path}: {error} Replace or remove it."
         ) from error
@@ -62,22 +63,18 @@ def _read_layer(root: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Ar
 
 
 def write_keras(layers: Layers, path: Path) -> None:
-    """Write the layers as a Keras 2 weights file, in full or not at all (aside, then renamed)."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with h5py.File(aside, "w") as file:
-            file.attrs["layer_names"] = [name.encode() for name in layers]
-            file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.0.0"
-            for name, (kernel, bias) in layers.items():
-                group = file.create_group(name)
-                group.attrs["weight_names"] = [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()]
-                group.create_dataset(f"{name}/kernel:0", data=kernel)
-                group.create_dataset(f"{name}/bias:0", data=bias)
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    """Write the layers as a Keras 2 weights file, in full or not at all. Raises DiskFull."""
+    buffer = BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        file.attrs["backend"], file.attrs["keras_version"] = b"tensorflow", b"2.0.0"
+        for name, (kernel, bias) in layers.items():
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/kernel:0".encode(), f"{name}/bias:0".encode()]
+            group.create_dataset(f"{name}/kernel:0", data=kernel)
+            group.create_dataset(f"{name}/bias:0", data=bias)
+    with room_for(path.name):
+        write_whole(path, buffer.getvalue())
 
 
 def read_onnx(model: bytes) -> Layers:

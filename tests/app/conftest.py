@@ -24,6 +24,7 @@ from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, ModelCard,
 from graft.settings import Settings
 from graft.types import InputKey
 from graft.vgg16.layers import HeadSpec
+from graft.vgg16.weight_files import TRUNK_DIGEST
 from tests.drawing import CLASSES, draw, encode, folder
 from tests.monitors import Recorder
 
@@ -110,7 +111,7 @@ class Client:
         return version
 
 
-def publish(registry: Registry, model: str, version: int, job: str) -> None:
+def publish(registry: Registry, model: str, version: int, job: str, *, trunk_digest: str = TRUNK_DIGEST) -> None:
     weights = {"predictions/kernel": np.zeros((512, 3), np.float32), "predictions/bias": np.zeros(3, np.float32)}
     card = ModelCard(
         model=model,
@@ -121,7 +122,7 @@ def publish(registry: Registry, model: str, version: int, job: str) -> None:
         head=HeadSpec(pooling="avg", hidden_units=(), batch_norm=False, dropout=0.0, classes=3),
         classes=CLASSES,
         input=InputKey(),
-        trunk_digest="0" * 64,
+        trunk_digest=trunk_digest,
         parameters=tuple(
             Parameter(name=name, shape=array.shape, trainable=True, count=array.size) for name, array in weights.items()
         ),

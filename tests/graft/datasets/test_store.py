@@ -169,7 +169,7 @@ def test_a_full_disk_is_named_and_nothing_is_kept(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(store, "unpack", unpack)
-    with pytest.raises(DiskFull, match="No room is left"):
+    with pytest.raises(DiskFull, match="needs room under GRAFT_HOME"):
         datasets.create(upload(datasets, folder(1)), name="x")
     assert left_in(root) == []
 

@@ -66,6 +66,14 @@ def test_an_error_reaches_its_batch_and_the_next_one_runs(device: Device) -> Non
     batcher.close()
 
 
+def test_a_device_that_answers_too_little_fails_its_batch_alone() -> None:
+    batcher: Batcher[int, int] = Batcher(lambda items: [] if items == [1] else list(items), batch_size=1)
+    with pytest.raises(ValueError, match="zip"):
+        batcher.submit(1).result()
+    assert batcher.submit(2).result() == 2
+    batcher.close()
+
+
 def test_close_answers_what_was_accepted_and_takes_no_more(device: Device) -> None:
     batcher = Batcher(device.run, batch_size=2)
     answers = fill(batcher, device, [1, 2, 3])

@@ -1,4 +1,6 @@
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from graft.database import connect, migrate
 from graft.engine.models import LoadedModels
 from graft.engine.predictor import Predictor
-from graft.errors import MissingWeights, NotAPicture, NotFound, Unavailable
+from graft.errors import CorruptVersion, MissingWeights, NotAPicture, NotFound, Unavailable
+from graft.registry import Registry
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
 from tests.app.conftest import publish
@@ -108,6 +111,34 @@ def test_the_least_recently_used_model_leaves_first(stores: Stores) -> None:
     models.get("c", 1)
     assert models.get("a", 1) is a
     assert models.get("b", 1) is not b
+
+
+def test_a_slow_load_holds_up_nobody_else(stores: Stores) -> None:
+    """And whoever asks for the same version meanwhile gets the one that is being loaded."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    class SlowRegistry(Registry):
+        def weights(self, model: str, version: int) -> dict[str, np.ndarray]:
+            if model == "b":
+                asked.set()
+                go_on.wait()
+            return super().weights(model, version)
+
+    slow = SlowRegistry(stores.home / "registry", connect(Settings(home=stores.home).sqlalchemy_url))
+    models = LoadedModels(slow, memory_bytes=10**9)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(models.get, "b", 1)
+        asked.wait()
+        second = pool.submit(models.get, "b", 1)
+        assert models.get("a", 1) is models.get("a", 1)
+        go_on.set()
+        assert first.result() is second.result()
+
+
+def test_a_version_of_another_trunk_is_not_served(stores: Stores) -> None:
+    publish(stores.registry, "other", 1, "job_other", trunk_digest="0" * 64)
+    with pytest.raises(CorruptVersion, match="Train it again"):
+        LoadedModels(stores.registry, memory_bytes=10**9).get("other", 1)
 
 
 def test_a_model_larger_than_the_memory_is_served_alone(stores: Stores) -> None:

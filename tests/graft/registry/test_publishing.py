@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graft.errors import Conflict, DiskFull
+from graft.errors import Conflict
 from graft.registry import Registry
 from graft.registry.manifest import MANIFEST
-from graft.registry.version import room
 from tests.graft.registry.versions import publish, stage
 
 
@@ -106,12 +105,6 @@ class TestPublishing:
         with pytest.raises(ValueError, match="plain files"):
             registry.publish(linked, "signs", 1)
         assert registry.models() == []
-
-    def test_a_full_disk_has_its_own_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DiskFull, match="Free some space"), room(tmp_path):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        with pytest.raises(PermissionError), room(tmp_path):
-            raise PermissionError(errno.EACCES, "Permission denied")
 
     def test_two_attempts_of_one_job_at_once_make_one_version(self, registry: Registry) -> None:
         with ThreadPoolExecutor(4) as pool:

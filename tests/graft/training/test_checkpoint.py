@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
-from graft.training.checkpoint import Arrays, Checkpoint, Checkpoints, RunState
+from graft.training.checkpoint import Arrays, Checkpoint, Checkpoints, RunState, sweep
 
 
 def checkpoint(epoch: int, step: int, value: float = 0.0) -> Checkpoint:
@@ -27,9 +28,9 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_the_furthest_one_counts_whichever_claim_wrote_it(tmp_path: Path) -> None:
-    Checkpoints(tmp_path, 1).save(checkpoint(0, 9))
-    Checkpoints(tmp_path, 2).save(checkpoint(10, 0))
     Checkpoints(tmp_path, 3).save(checkpoint(2, 0))
+    Checkpoints(tmp_path, 2).save(checkpoint(10, 0))
+    Checkpoints(tmp_path, 1).save(checkpoint(0, 9))
     latest = Checkpoints(tmp_path, 4).latest()
     assert latest is not None
     assert (latest.run.epoch, latest.run.step) == (10, 0)
@@ -54,10 +55,33 @@ def test_there_is_none_before_the_first_and_after_clear(tmp_path: Path) -> None:
 @given(keep=st.floats(0, 0.999))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_a_file_that_was_cut_off_is_passed_over(tmp_path: Path, keep: float) -> None:
-    Checkpoints(tmp_path, 1).save(checkpoint(1, 0))
     Checkpoints(tmp_path, 2).save(checkpoint(2, 0))
+    Checkpoints(tmp_path, 1).save(checkpoint(1, 0))
     damaged = tmp_path / "000002" / "000002-000000.safetensors"
     damaged.write_bytes(damaged.read_bytes()[: int(keep * damaged.stat().st_size)])
     latest = Checkpoints(tmp_path, 3).latest()
     assert latest is not None
     assert latest.run.epoch == 1
+
+
+def test_another_release_s_checkpoint_is_none(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, 1).save(checkpoint(1, 0))
+    (file,) = tmp_path.rglob("*.safetensors")
+    for metadata in (None, {"format": "0", "run": "{}"}):
+        save_file({"state/a": np.zeros(1, np.float32)}, file, metadata=metadata)
+        assert Checkpoints(tmp_path, 2).latest() is None
+
+
+def test_earlier_claims_checkpoints_go_with_the_first_of_a_new_one_and_later_claims_stay(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, 3).save(checkpoint(5, 0))
+    Checkpoints(tmp_path, 1).save(checkpoint(1, 0))
+    Checkpoints(tmp_path, 2).save(checkpoint(2, 0))
+    assert sorted(file.parent.name for file in tmp_path.rglob("*.safetensors")) == ["000002", "000003"]
+
+
+def test_the_sweep_removes_what_jobs_that_are_over_have_left(tmp_path: Path) -> None:
+    for job in ("job_over", "job_running"):
+        Checkpoints(tmp_path / job, 1).save(checkpoint(1, 0))
+    sweep(tmp_path, lambda job: job == "job_over")
+    assert [folder.name for folder in tmp_path.iterdir()] == ["job_running"]
+    sweep(tmp_path / "nowhere", lambda _job: True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from graft.training.recipe import Recipe, parse_recipe
 from graft.training.splits import SplitFeatures
 from graft.training.step import TrainableGraft
 from graft.vgg16.heads import initial_head
+from graft.vgg16.layers import feature_shape, tail_shapes
 from tests.monitors import Recorder
 
 CLASSES = ("a", "b", "c")
@@ -65,7 +67,11 @@ def test_a_run_resumed_at_any_step_ends_as_the_uninterrupted_one(tmp_path: Path,
         run(asked, tmp_path / "parts", Recorder(stop_after=stop_after), fence=1)
     monitor = Recorder()
     resumed = run(asked, tmp_path / "parts", monitor, fence=2)
-    assert monitor.events[0] == ("resumed", {"epoch": stop_after // 3 + 1, "step": stop_after % 3 + 1})
+    # A stop after an epoch's last step is heard before its validation.
+    assert monitor.events[0] == (
+        "resumed",
+        {"epoch": (stop_after - 1) // 3 + 1, "steps_done": (stop_after - 1) % 3 + 1},
+    )
     assert len(monitor.reports) == 12 - stop_after
     assert resumed.history == whole.history
     assert resumed.best_epoch == whole.best_epoch
@@ -87,7 +93,7 @@ def test_a_run_that_was_killed_goes_on_from_its_last_epoch(tmp_path: Path) -> No
         run(asked, tmp_path, Killed())
     monitor = Recorder()
     resumed = run(asked, tmp_path, monitor, fence=2)
-    assert monitor.events[0] == ("resumed", {"epoch": 3, "step": 1})
+    assert monitor.events[0] == ("resumed", {"epoch": 3, "steps_done": 0})
     assert resumed.history == run(asked, tmp_path / "whole", Recorder()).history
 
 
@@ -110,10 +116,47 @@ def test_a_claim_that_is_lost_writes_no_checkpoint(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keep_best_without_validation_pictures_is_refused(tmp_path: Path) -> None:
-    asked, empty = recipe(keep="best"), split(0, 3)
-    with pytest.raises(InvalidInput, match=r"recipe\.keep 'best' needs validation pictures"):
-        fit(asked, graft_of(asked), TRAINING, empty, Checkpoints(tmp_path, 1), Recorder())
+@pytest.mark.parametrize("validation", [VALIDATION, split(0, 3)])
+def test_a_training_that_diverges_says_so(tmp_path: Path, validation: SplitFeatures) -> None:
+    asked = recipe(optimizer="sgd", learning_rate=1.0, hidden_units=[64, 64, 64], batch_norm=False, epochs=9)
+    wild = replace(TRAINING, features=lambda indices: 1e18 * TRAINING.features(indices))
+    with pytest.raises(InvalidInput, match="the training has diverged"):
+        fit(asked, graft_of(asked), wild, validation, Checkpoints(tmp_path, 1), Recorder())
+
+
+def test_a_stop_during_validation_is_heard_and_costs_no_step(tmp_path: Path) -> None:
+    class StopsAfterTheLastStep(Recorder):
+        def stop_requested(self) -> bool:
+            return bool(self.reports) and self.reports[-1].step == 3
+
+    asked = recipe()
+    with pytest.raises(Interrupted, match="stopped in epoch 1 after step 3"):
+        run(asked, tmp_path, StopsAfterTheLastStep())
+    resumed = run(asked, tmp_path, monitor := Recorder(), fence=2)
+    assert len(monitor.reports) == 9
+    assert resumed.history == run(asked, tmp_path / "whole", Recorder()).history
+
+
+def test_a_tail_is_resumed_too(tmp_path: Path) -> None:
+    asked = recipe(preset="fine-tuning", cut="block5_conv2", hidden_units=[], batch_size=2, epochs=2)
+    rng = np.random.default_rng(8)
+    rows = rng.uniform(0, 9, (8, *feature_shape("block5_conv2"))).astype(np.float32)
+    features = SplitFeatures(CLASSES, rng.integers(0, 3, 8).astype(np.int32), lambda indices: rows[indices])
+    tail = {name: 0.02 * rng.normal(0, 1, shape).astype(np.float32) for name, shape in tail_shapes(asked.cut).items()}
+
+    def train(folder: str, monitor: Recorder, fence: int) -> Fitted:
+        spec = asked.head(len(CLASSES))
+        graft = TrainableGraft(asked, spec, {**tail, **initial_head(spec, asked.seed)})
+        return fit(asked, graft, features, features, Checkpoints(tmp_path / folder, fence), monitor)
+
+    whole = train("whole", Recorder(), 1)
+    with pytest.raises(Interrupted):
+        train("parts", Recorder(stop_after=4), 1)
+    resumed = train("parts", Recorder(), 2)
+    assert resumed.history == whole.history
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], array, err_msg=name)
+        assert name not in tail or not np.array_equal(array, tail[name]), f"{name} was not trained"
 
 
 def test_without_validation_pictures_the_last_weights_are_kept(tmp_path: Path) -> None:
@@ -127,6 +170,6 @@ def test_validation_without_steps_sees_every_picture_once(tmp_path: Path) -> Non
     asked = recipe(validation_steps=None, validation_batch_size=5, epochs=1)
     graft = graft_of(asked)
     fitted = fit(asked, graft, TRAINING, VALIDATION, Checkpoints(tmp_path, 1), Recorder())
-    whole = evaluate_on(VALIDATION, in_order(len(VALIDATION), 17), graft)
+    whole = evaluate_on(VALIDATION, in_order(len(VALIDATION), 17), graft, lambda: None)
     assert whole["pictures"] == 17
     assert fitted.history["val_loss"] == [pytest.approx(whole["loss"], rel=1e-5)]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.errors import InvalidFields
-from graft.training.recipe import NOT_BUILT_FIELDS, Recipe, parse_recipe
+from graft.errors import InvalidFields, InvalidInput
+from graft.training.recipe import NOT_BUILT_FIELDS, Recipe, check_keep, parse_recipe
 
 
 def test_feature_extraction_is_the_textbook_s() -> None:
@@ -41,6 +41,27 @@ def test_an_earlier_cut_trains_its_tail_at_a_tenth_of_the_rate() -> None:
     assert parse_recipe({"cut": "block4_pool"}).trunk_learning_rate == pytest.approx(1e-5)
 
 
+@pytest.mark.parametrize("rate", [1, 1e-3])
+def test_whatever_has_a_tail_trains_it(rate: float) -> None:
+    assert parse_recipe({"cut": "block5_conv1", "learning_rate": rate}).trunk_learning_rate == pytest.approx(rate / 10)
+    assert parse_recipe({"preset": "fine-tuning", "learning_rate": rate}).trunk_learning_rate == 1e-4
+    assert parse_recipe({"preset": "fine-tuning", "trunk_learning_rate": None}).trunk_learning_rate == 1e-4
+    assert parse_recipe({"preset": "fine-tuning", "cut": "block5_pool"}).trunk_learning_rate is None
+
+
+def test_the_best_epoch_needs_pictures_to_tell_it_by() -> None:
+    check_keep(parse_recipe("feature-extraction"), 0)
+    check_keep(parse_recipe("fine-tuning"), 1)
+    with pytest.raises(InvalidInput, match=r"recipe\.keep 'best' needs validation pictures"):
+        check_keep(parse_recipe("fine-tuning"), 0)
+
+
+def test_a_stored_recipe_can_be_asked_for_again() -> None:
+    for preset in ("feature-extraction", "fine-tuning"):
+        recipe = parse_recipe(preset)
+        assert parse_recipe(recipe.model_dump(mode="json")) == recipe
+
+
 def test_a_head_of_softmax_alone_drops_the_preset_s_dropout_and_batch_norm() -> None:
     recipe = parse_recipe({"hidden_units": []})
     assert (recipe.hidden_units, recipe.batch_norm, recipe.dropout) == ((), False, 0.0)
@@ -65,7 +86,10 @@ def test_only_a_head_on_the_whole_trunk_has_pooled_features() -> None:
         ({"precision": "int8"}, "recipe.precision 'int8' is not built yet"),
         ({"cut": "block6_pool"}, "cut must be one of input, block1_conv1,"),
         ({"cut": "block1_pool"}, "cut must be block3_pool or a later layer, for now; received block1_pool."),
-        ({"trunk_learning_rate": 1e-4}, "recipe.trunk_learning_rate needs trunk layers to train"),
+        ({"epochs": "5"}, "recipe.epochs: Input should be a valid integer; received '5'."),
+        ({"epochs": True}, "recipe.epochs: Input should be a valid integer; received True."),
+        ({"trunk_learning_rate": 1e-4}, "trunk_learning_rate belongs to convolutions after the cut"),
+        ({"cut": "block5_conv3", "trunk_learning_rate": 1e-4}, "trunk_learning_rate belongs to convolutions after"),
         ({"hidden_units": [], "dropout": 0.5}, "batch_norm and dropout follow a hidden layer"),
         ({"hidden_units": [0]}, "recipe.hidden_units.0: Input should be greater than or equal to 1; received 0."),
     ],

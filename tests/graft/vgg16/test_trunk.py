@@ -61,5 +61,18 @@ def test_a_cut_where_the_features_are_already_costs_nothing(trunk: TensorFlowTru
 
 def test_a_cut_before_the_start_is_an_error(trunk: TensorFlowTrunk) -> None:
     features = np.zeros((1, *feature_shape("block3_pool")), np.float32)
-    with pytest.raises(ValueError, match="a cut must come after block3_pool; received block2_pool"):
+    with pytest.raises(ValueError, match="cuts must not come before block3_pool; received block2_pool"):
         trunk.run(features, "block3_pool", ["block2_pool"])
+
+
+def test_no_layer_is_held_twice_whatever_cuts_come_into_use(numbers: Features) -> None:
+    trunk = TensorFlowTrunk(random_trunk())
+    whole = trunk.run(numbers, INPUT, [LAST])[LAST]
+    for cuts in (["block4_pool"], ["block2_pool", LAST], ["block5_conv2"]):
+        assert list(trunk.run(numbers, INPUT, cuts)) == cuts
+    assert sorted(trunk._segments) == [
+        ("block2_pool", "block4_pool"),
+        ("block4_pool", "block5_conv2"),
+        (INPUT, "block2_pool"),
+    ], "the last one is compiled when somebody runs it"
+    assert close(trunk.run(numbers, INPUT, [LAST])[LAST], whole)
