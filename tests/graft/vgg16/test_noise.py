@@ -1,0 +1,43 @@
+"""Which lines of TensorFlow's output are left out: exactly those that every import writes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from graft.vgg16.noise import is_tensorflow_noise
+
+ABSL = "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR"
+ONEDNN = (
+    "I0000 00:00:1795509545.348845   12298 port.cc:153] oneDNN custom operations are on. You may see slightly "
+    "different numerical results due to floating-point round-off errors from different computation orders. "
+    "To turn them off, set the environment variable `TF_ENABLE_ONEDNN_OPTS=0`."
+)
+
+
+@pytest.mark.parametrize("line", [ABSL, ONEDNN, ONEDNN + "\n"])
+def test_lines_about_its_build_are_noise(line: str) -> None:
+    assert is_tensorflow_noise(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "graft.app: the trunk is loaded",
+        f"he said: {ABSL}",
+        f"{ABSL}, and more",
+        ONEDNN.replace("I0000", "E0000"),
+        ONEDNN.replace("port.cc:153] oneDNN custom operations are on", "allocator.cc:9] out of memory"),
+        f"{ONEDNN}\nTraceback (most recent call last):",
+    ],
+)
+def test_any_other_line_is_not(line: str) -> None:
+    assert not is_tensorflow_noise(line)
+
+
+def test_the_lines_that_this_tensorflow_writes_are_known() -> None:
+    command = [sys.executable, "-c", "import graft.vgg16, tensorflow"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True)
+    said = [line for line in done.stderr.splitlines() if "oneDNN" in line or "InitializeLog" in line]
+    assert all(map(is_tensorflow_noise, said))
