@@ -14,21 +14,24 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from filelock import FileLock
-from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, BigInteger, ColumnElement, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 30  # how long SQLite waits for another process's write
+CONNECT_SECONDS = "5"  # how long PostgreSQL's host may take to answer; text, as it stands in an address
 _MIGRATION_LOCK = 0x67726166  # PostgreSQL's advisory locks are numbers; this one spells "graf"
 
 
-def connect(url: str) -> Engine:
+def connect(address: str | URL) -> Engine:
     """An engine for an SQLAlchemy address; the folder of an SQLite file is made. Nothing is read or written yet."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    if file := make_url(url).database:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    url = make_url(address)
+    if url.get_backend_name() != "sqlite":
+        # Without a limit of its own a host that swallows packets would be waited for as long as TCP does, minutes.
+        return create_engine(url.set(query={"connect_timeout": CONNECT_SECONDS, **url.query}), pool_pre_ping=True)
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -6,17 +6,28 @@ from typing import Annotated, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from graft.types import Precision
 
 MIB = 1024 * 1024
 PLANNED_PRECISIONS = ("bfloat16", "int8", "auto")
+# The driver that each scheme of a database's address means: those that are installed and tested.
+DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+BROKERS = ("redis", "rediss", "redis+socket")
 
 
 class Settings(BaseSettings):
     """Every field is an environment variable: `host` is GRAFT_HOST."""
 
-    model_config = SettingsConfigDict(env_prefix="GRAFT_", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="GRAFT_", extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Any other than loopback needs GRAFT_API_KEYS.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -30,14 +41,16 @@ class Settings(BaseSettings):
         description="Where the official Keras files are fetched from; a mirror's address goes here.",
     )
     precision: Precision = Field("float32", description="Precision of `vgg16` and of new trainings.")
-    database_url: str | None = Field(None, description="SQLAlchemy address; empty: SQLite in the home folder.")
-    broker_url: str | None = Field(
-        None, description="Celery broker, such as redis://host; empty: files in the home folder."
+    database_url: str | None = Field(
+        None, description="Database, such as postgresql://user@host/graft; empty: SQLite in the home folder."
     )
+    broker_url: str | None = Field(None, description="Broker, such as redis://host; empty: files in the home folder.")
     lease_seconds: float = Field(
         60.0, gt=0, description="A running job that was not heard of for so long is given to another worker."
     )
-    heartbeat_seconds: float = Field(10.0, gt=0, description="How often a supervisor renews its job's lease.")
+    heartbeat_seconds: float = Field(
+        10.0, gt=0, description="How often a supervisor renews its job's lease; a third of the lease at most."
+    )
     predict_body_bytes: int = Field(20 * MIB, gt=0, description="Largest body of a prediction request.")
     predict_pictures: int = Field(32, gt=0, description="Most pictures in one prediction request.")
     predict_timeout_seconds: float = Field(30.0, gt=0, description="Deadline of a prediction.")
@@ -65,6 +78,23 @@ class Settings(BaseSettings):
             raise ValueError(f"GRAFT_PRECISION must be one of {words} (for now only float32); received {value}.")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is not None:
+            _database_address(value)
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, value: str | None) -> str | None:
+        if value is not None and value.partition("://")[0] not in BROKERS:
+            raise ValueError(
+                f"GRAFT_BROKER_URL must begin with redis://, rediss:// or redis+socket://; received {_scheme(value)}. "
+                "Leave it empty for files in the home folder."
+            )
+        return value
+
     @field_validator("home", "weights_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -79,9 +109,40 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeats(self) -> Self:
+        if self.lease_seconds < 3 * self.heartbeat_seconds:
+            raise ValueError(
+                "GRAFT_LEASE_SECONDS must be at least three times GRAFT_HEARTBEAT_SECONDS, as a heartbeat may come late; "
+                f"received {self.lease_seconds:g} and {self.heartbeat_seconds:g}."
+            )
+        return self
+
     @property
-    def sqlalchemy_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.home / 'graft.db'}"
+    def sqlalchemy_url(self) -> URL:
+        if self.database_url is not None:
+            return _database_address(self.database_url)
+        return URL.create("sqlite", database=str(self.home / "graft.db"))
+
+
+def _database_address(text: str) -> URL:
+    """With the driver that Graft uses. Raises ValueError for any other database."""
+    rule = "GRAFT_DATABASE_URL must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///FILE"
+    advice = "Leave it empty for SQLite in the home folder."
+    try:
+        address = make_url(text)
+        driver = DRIVERS[address.drivername]
+    except (ArgumentError, ValueError, KeyError):
+        raise ValueError(f"{rule}; received {_scheme(text)}. {advice}") from None
+    if driver == "sqlite" and address.database in (None, "", ":memory:"):
+        raise ValueError(f"{rule}; received no file, and several processes share the database. {advice}")
+    return address.set(drivername=driver)
+
+
+def _scheme(address: str) -> str:
+    """What an error may say of an address, which may hold a password."""
+    scheme, found, _ = address.partition("://")
+    return f"an address that begins with {scheme}://" if found else "one without ://"
 
 
 def is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from graft.database import connect, migrate
 from graft.settings import Settings, is_loopback
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -45,7 +46,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
     assert settings.api_keys == {"one", "two"}
     assert settings.weights_dir == tmp_path / "weights"
     assert settings.database_url is None
-    assert settings.sqlalchemy_url == f"sqlite:///{tmp_path}/graft.db"
+    assert str(settings.sqlalchemy_url) == f"sqlite:///{tmp_path}/graft.db"
 
 
 def test_the_home_folder_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -76,4 +77,70 @@ def test_a_precision_that_is_not_built_yet_is_called_so(monkeypatch: pytest.Monk
 def test_an_unknown_precision_is_answered_with_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFT_PRECISION", "float16")
     with pytest.raises(ValidationError, match=r"one of float32, bfloat16, int8, auto .* received float16"):
+        Settings()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_is_reached_by_the_driver_that_is_installed(scheme: str) -> None:
+    settings = Settings(database_url=f"{scheme}://graft:secret@db:5433/jobs?sslmode=require")
+    expected = "postgresql+psycopg://graft:secret@db:5433/jobs?sslmode=require"
+    assert settings.sqlalchemy_url.render_as_string(hide_password=False) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://graft:secret@db/x",
+        "postgresql+asyncpg://u:secret@db/x",
+        "postgresql://u:secret@db:port/x",
+        "graft:secret",
+    ],
+)
+def test_another_database_is_refused_without_repeating_its_password(address: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_url=address)
+    (problem,) = caught.value.errors()
+    assert re.search(r"GRAFT_DATABASE_URL must be postgresql://.* received (an address|one)", problem["msg"])
+    assert "secret" not in problem["msg"]
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError, match=r"GRAFT_DATABASE_URL must be .* received no file"):
+        Settings(database_url=address)
+
+
+@pytest.mark.parametrize("name", ["what? now", "100%", "a#b", "c:d@e", "ünï"])
+def test_the_database_is_in_the_home_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    engine = connect(Settings(home=tmp_path / name).sqlalchemy_url)
+    migrate(engine)
+    engine.dispose()
+    assert (tmp_path / name / "graft.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("address", ["redis://host:6379/1", "rediss://host", "redis+socket:///run/redis.sock"])
+def test_redis_is_a_broker(address: str) -> None:
+    assert Settings(broker_url=address).broker_url == address
+
+
+@pytest.mark.parametrize("address", ["amqp://u:secret@host", "localhost:6379", "REDIS://host"])
+def test_no_other_broker_is(address: str) -> None:
+    with pytest.raises(ValidationError, match="GRAFT_BROKER_URL must begin with redis://") as caught:
+        Settings(broker_url=address)
+    assert "secret" not in caught.value.errors()[0]["msg"]
+
+
+def test_a_lease_must_outlive_heartbeats() -> None:
+    assert Settings(lease_seconds=3, heartbeat_seconds=1).lease_seconds == 3
+    rule = r"GRAFT_LEASE_SECONDS must be at least three times GRAFT_HEARTBEAT_SECONDS.* received 2.9 and 1"
+    with pytest.raises(ValidationError, match=rule):
+        Settings(lease_seconds=2.9, heartbeat_seconds=1)
+
+
+@pytest.mark.parametrize("name", ["lease_seconds", "heartbeat_seconds", "predict_timeout_seconds"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_time_is_a_finite_number(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"GRAFT_{name.upper()}", value)
+    with pytest.raises(ValidationError, match="finite number"):
         Settings()
