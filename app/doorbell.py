@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 
-from graft.jobs.doorbell import RING
+from graft.jobs.doorbell import RING, ring_options
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +19,7 @@ class CeleryDoorbell:
 
     def ring(self, queue: str, job_id: str) -> None:
         try:
-            # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
-            # One retry, as an idle connection may have died meanwhile.
-            self._app.send_task(
-                RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry_policy={"max_retries": 1}
-            )
+            self._app.send_task(RING, **ring_options(queue, job_id))
         except Exception as error:  # kombu lets each transport's own errors through
             logger.warning("The broker does not answer, so %s waits for a worker to look by itself: %s", job_id, error)
 

@@ -65,18 +65,6 @@ def training(
     return job
 
 
-def delete_dataset(datasets: Datasets, jobs: Jobs, dataset: str) -> None:
-    """Raises NotFound, and Conflict while a job that is not finished uses the dataset."""
-    datasets.get(dataset)
-    if jobs.active_on_dataset(dataset):
-        raise Conflict(
-            f"A dataset can be deleted once no job uses it; a job that is not finished uses {dataset}. "
-            "Wait for it, or cancel it.",
-            retry_after=RETRY_SECONDS,
-        )
-    datasets.delete(dataset)
-
-
 def _ready(found: Dataset) -> str:
     """The revision of a dataset that can be trained on. Raises Conflict for any other."""
     rule = "A dataset must be ready before a job trains on it"

@@ -78,20 +78,21 @@ def main(
     )
     _stop_on_signals(supervisor, reaper)
     reaper.start()
+    _ring_for_what_waits(jobs, doorbell, queue, "a worker that starts")
     worker.start()
     supervisor.stop()
     reaper.stop()
     reaper.join()
-    _ring_for_the_next(jobs, doorbell, queue)
+    # Until Celery had stopped it took messages, this worker's own among them, and dropped them.
+    _ring_for_what_waits(jobs, doorbell, queue, "a worker that has stopped")
     engine.dispose()
     return int(worker.exitcode or 0)
 
 
-def _ring_for_the_next(jobs: Jobs, doorbell: tasks.CeleryDoorbell, queue: str) -> None:
-    """Until Celery had stopped it took messages, this worker's own among them, and dropped them."""
+def _ring_for_what_waits(jobs: Jobs, doorbell: tasks.CeleryDoorbell, queue: str, who: str) -> None:
     try:
         if jobs.waiting(queue, 0):
-            doorbell.ring(queue, "a worker that has stopped")
+            doorbell.ring(queue, who)
     except SQLAlchemyError as error:
         logger.warning("The database does not answer, so what waits is left to the reaper: %s", error)
 

@@ -10,11 +10,12 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from graft.database import connect
-from graft.errors import GraftError, Interrupted, InvalidInput, StaleFence
+from graft.errors import DiskFull, GraftError, Interrupted, InvalidInput, StaleFence, Unavailable
 from graft.jobs import Job, Jobs
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
@@ -66,6 +67,8 @@ def main(arguments: list[str], work: Work) -> int:
     except (Interrupted, StaleFence) as error:
         logger.info("%s", error)
         return RELEASED
+    except (Unavailable, DiskFull) as error:
+        return _lose(jobs, job_id, fence, error)
     except GraftError as error:
         return _fail(jobs, job_id, fence, error)
     finally:
@@ -73,15 +76,25 @@ def main(arguments: list[str], work: Work) -> int:
     return 0
 
 
+def _lose(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> int:
+    """An error that may have passed when the job runs again."""
+    logger.warning("%s", error)
+    with suppress(StaleFence):
+        jobs.lost(job_id, fence, code=_code(error), message=str(error))
+    return RELEASED
+
+
 def _fail(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> int:
     """An error that another run would meet again."""
     logger.error("%s", error)
-    code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-    try:
-        jobs.fail(job_id, fence, code=code, message=str(error))
-    except StaleFence:
-        return RELEASED
+    with suppress(StaleFence):
+        jobs.fail(job_id, fence, code=_code(error), message=str(error))
     return 0
+
+
+def _code(error: GraftError) -> str:
+    """`DiskFull` -> `disk_full`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 
 def do(desk: Desk) -> Outcome:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -86,5 +87,6 @@ class JobProcess:
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._tail.append(text[:500])
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            with suppress(OSError):  # nobody reads our log: the job must not block on a full pipe for that
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()

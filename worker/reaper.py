@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from graft.jobs import Doorbell, Jobs
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Reaper(threading.Thread):
         while True:
             try:
                 self.look()
+            except SQLAlchemyError as error:
+                logger.warning("The database does not answer; the reaper looks again: %s", error)
             except Exception:
                 logger.exception("The reaper will look again in %g s", self._every_seconds)
             if self._stopping.wait(self._every_seconds):

@@ -91,4 +91,4 @@ def show(services: UseServices, dataset: DatasetId) -> DatasetAnswer:
 
 @router.delete("/{dataset}", status_code=204, summary="Delete a dataset and its files", responses=problems(404, 409))
 def delete(services: UseServices, dataset: DatasetId) -> None:
-    submit.delete_dataset(services.datasets, services.jobs, dataset)
+    services.datasets.delete(dataset)

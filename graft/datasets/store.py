@@ -10,13 +10,14 @@ datasets/ID/revisions/REVISION.json
 import builtins
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, delete, insert, select, tuple_, update
+from sqlalchemy import Engine, delete, exists, insert, select, tuple_, update
 
 from graft import images
 from graft.database import new_id, now_ms, reading
@@ -26,8 +27,9 @@ from graft.datasets.manifest import Manifest
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import Verdict, find_flaws, judge
 from graft.disk import room_for, sync
-from graft.errors import InvalidFields, NotFound
+from graft.errors import Conflict, InvalidFields, InvalidInput, NotFound
 from graft.tables import datasets as table
+from graft.tables import jobs
 from graft.types import Interpolation, Monitor
 
 State = Literal["open", "validating", "ready", "rejected"]
@@ -113,8 +115,8 @@ class Datasets:
         """A page, newest first, of those older than the dataset `after`; and whether there are more."""
         query = select(*_COLUMNS).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit + 1)
         if after is not None:
-            last = self.get(after)
-            query = query.where(tuple_(table.c.created_at, table.c.id) < (last.created_at, last.id))
+            last = self._place(after)
+            query = query.where(tuple_(table.c.created_at, table.c.id) < last)
         with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [_dataset(dict(row)) for row in rows[:limit]], len(rows) > limit
@@ -125,11 +127,18 @@ class Datasets:
             return [*connection.execute(select(table.c.id).where(table.c.state == "validating")).scalars()]
 
     def delete(self, dataset_id: str) -> None:
-        """Remove row and files. Whether a job still needs it is the caller's question. Raises NotFound."""
+        """Remove row and files. Raises NotFound; Conflict while a job that is not finished uses the dataset."""
+        used = exists().where(jobs.c.dataset == dataset_id, jobs.c.finished_at.is_(None))
         with self._engine.begin() as connection:
-            gone = connection.execute(delete(table).where(table.c.id == dataset_id).returning(table.c.id)).all()
+            statement = delete(table).where(table.c.id == dataset_id, ~used).returning(table.c.id)
+            gone = connection.execute(statement).all()
         if not gone:
-            raise _not_found(dataset_id)
+            self.get(dataset_id)
+            raise Conflict(
+                f"A dataset can be deleted once no job uses it; a job that is not finished uses {dataset_id}. "
+                "Wait for it, or cancel it.",
+                retry_after=2,
+            )
         self._discard(dataset_id)
 
     def validate(self, dataset_id: str, monitor: Monitor) -> Dataset:
@@ -205,8 +214,18 @@ class Datasets:
             known = set(connection.execute(select(table.c.id)).scalars())
         orphans = (folder for folder in self._root.glob("ds_*") if folder.name not in known)
         for left in (*self._root.glob(".incoming/*"), *self._root.glob(".staging/*"), *orphans):
-            if left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            with suppress(FileNotFoundError):  # its owner, or another process's sweep, was faster
+                if left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def _place(self, dataset_id: str) -> tuple[int, str]:
+        """Where the dataset stands in the order of creation."""
+        try:
+            return self.get(dataset_id).created_at, dataset_id
+        except NotFound:
+            raise InvalidInput(
+                f"`after` must be the id of a dataset, the last one of the page before; received {dataset_id!r}."
+            ) from None
 
     def _row(self, dataset_id: str) -> dict[str, Any]:
         with reading(self._engine) as connection:

@@ -162,6 +162,8 @@ def _end_of_directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
 
 def _check_kind(member: ZipMember) -> None:
     info = member.info
+    if not info.filename:  # which zipfile's own is_dir() cannot take
+        raise broken("a member has no name")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise InvalidInput(

@@ -13,6 +13,13 @@ class Doorbell(Protocol):
         """Say that `queue` has work. Never raises for a broker that is down: it logs, and the reaper rings later."""
 
 
+def ring_options(queue: str, job_id: str) -> dict[str, Any]:
+    """What a sender passes to Celery's `send_task` beside RING."""
+    # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
+    # One retry, as an idle connection may have died meanwhile.
+    return {"kwargs": {"job_id": job_id}, "queue": queue, "declare": [], "retry_policy": {"max_retries": 1}}
+
+
 def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:
     """Celery's configuration, as plain data, for whoever sends or receives. Without an address: files under `home`.
 
@@ -32,7 +39,9 @@ def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:
     if broker_url:
         # A sender gives a dead broker two quick tries; kombu would go on for ever.
         once_more = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
-        return options | {"broker_transport_options": once_more | {"socket_connect_timeout": 2.0}}
+        # A broker that hangs must hold up nobody either; a worker's own wait for messages takes one second at a time.
+        timeouts = {"socket_connect_timeout": 2.0, "socket_timeout": 4.0}
+        return options | {"broker_transport_options": once_more | timeouts}
     folders = {name: home.absolute() / "broker" / name for name in ("data", "processed", "control")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ class Jobs:
 
     def claim(self, queue: str, owner: str) -> Job | None:
         """Take the best job of the queue (priority, then age), or one whose lease has run out. None: there is none."""
-        self.requeue_expired()
+        self.requeue_expired(queue)
         best = (
             select(_jobs.c.id)
             .where(_jobs.c.queue == queue, _jobs.c.state == "queued")
@@ -256,9 +256,11 @@ class Jobs:
         with self._engine.begin() as connection:
             return transitions.lose(connection, change(connection, job_id, fence), code, message)
 
-    def requeue_expired(self) -> Sequence[Job]:
-        """Count every run whose lease has run out as lost. Returns the jobs as they are now."""
+    def requeue_expired(self, queue: str | None = None) -> Sequence[Job]:
+        """Count every run whose lease has run out as lost, in one queue or in all. Returns the jobs as they are now."""
         expired = and_(_jobs.c.state.in_(OWNED), _jobs.c.lease_until < now_ms)
+        if queue is not None:
+            expired = and_(expired, _jobs.c.queue == queue)
         with reading(self._engine) as connection:
             if not connection.scalar(select(exists().where(expired))):
                 return []

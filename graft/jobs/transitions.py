@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, null, select, update
 
 from graft import tables
 from graft.database import now_ms
@@ -21,7 +21,7 @@ def job_of(row: RowMapping) -> Job:
 def get(connection: Connection, job_id: str) -> Job:
     row = connection.execute(select(*COLUMNS).where(_jobs.c.id == job_id)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no job {job_id}.")
+        raise NotFound(f"There is no job {job_id}. GET /api/v1/jobs lists them.")
     return job_of(row)
 
 
@@ -72,7 +72,8 @@ def leave(connection: Connection, job: Job) -> Job:
         append(connection, job.id, "cancelled", {})
         abandon(connection, cancelled)
         return cancelled
-    queued = change(connection, job.id, job.fence, state="queued", queued_at=now_ms, lease_until=None, owner=None)
+    left: dict[str, Any] = {"lease_until": None, "owner": None, "progress": null()}
+    queued = change(connection, job.id, job.fence, state="queued", queued_at=now_ms, **left)
     append(connection, job.id, "queued", {})
     return queued
 

@@ -1,7 +1,7 @@
 """A trained graft as a version of a model: its card, weights, metrics and report, staged and published."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -14,12 +14,15 @@ from graft.vgg16.layers import INPUT, is_statistic, tail_shapes
 Evaluations = Mapping[str, dict[str, Any]]  # by split, as `evaluate` gives them
 
 
-def publish(registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> None:
-    """Write the version's files aside and let the registry take them in."""
+def publish(
+    registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Evaluations, guard: Callable[[], None]
+) -> None:
+    """Write the version's files aside, ask `guard` whether the claim still holds, let the registry take them in."""
     staged = registry.stage(card.model)
     metrics = {"history": fitted.history, "best_epoch": fitted.best_epoch, **evaluations}
     try:
         write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
+        guard()
         registry.publish(staged, card.model, card.version)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)

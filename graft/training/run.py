@@ -102,9 +102,8 @@ def train_job(
     graft.load(fitted.weights)
     evaluations = _evaluate(splits, recipe, graft, monitor)
     monitor.report(Progress("publishing"))
-    monitor.guard()
     card = _card(task, reserve(task.model), fitted, evaluations)
-    publish(stores.registry, card, fitted, evaluations)
+    publish(stores.registry, card, fitted, evaluations, monitor.guard)
     checkpoints.clear()
     return TrainOutcome(card.version, card.metrics)
 

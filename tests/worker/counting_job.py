@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from graft.errors import Interrupted, InvalidInput
+from graft.errors import DiskFull, Interrupted, InvalidInput
 from graft.types import Progress
 from worker.job import Desk, Outcome, main
 
@@ -28,6 +28,8 @@ def count(desk: Desk) -> Outcome:
             raise Interrupted(f"Stopped after step {step - 1}.")
         time.sleep(recipe.get("step_seconds", 0))
         if step == recipe.get("at"):
+            if recipe["then"] == "full":  # once: the next claim goes on after this step
+                state.write_text(str(step))
             misbehave(recipe["then"])
         desk.monitor.guard()
         aside = state.with_suffix(f".{desk.job.fence}")
@@ -48,6 +50,8 @@ def misbehave(how: str) -> None:
         raise RuntimeError("the ninth part of a bug")
     if how == "refuse":
         raise InvalidInput("A count must be finite; received infinity.")
+    if how == "full":
+        raise DiskFull("The counter needs room. Free some.")
     if how == "die":
         os.kill(os.getpid(), signal.SIGKILL)
 

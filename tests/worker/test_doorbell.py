@@ -56,6 +56,16 @@ def test_a_broker_that_is_down_is_logged_and_no_error(
 
 
 @pytest.mark.parametrize("make", MAKERS)
+def test_a_broker_that_hangs_is_given_up(
+    make: Callable[[str | None, Path], Doorbell], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes connections and says nothing, as a stopped process does. Without an end, this test has none either."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        make(f"redis://127.0.0.1:{silent.getsockname()[1]}", tmp_path).ring("training", "job_1")
+    assert "The broker does not answer, so job_1 waits" in caplog.text
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_broker_folder_that_was_deleted_is_logged_and_no_error(
     make: Callable[[str | None, Path], Doorbell], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

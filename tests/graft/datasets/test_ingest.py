@@ -118,6 +118,7 @@ HOSTILE = {
     "backslashes": (packed(("..\\..\\evil.jpg", PIXEL)), "use / between"),
     "hidden and leaving": (packed(("../.evil", PIXEL)), "'..'"),
     "NUL in a name": (packed(("cats/aXb.jpg", PIXEL)).replace(b"aXb", b"a\0b"), "control characters"),
+    "a name of nothing but NUL": (packed(("XYZ", PIXEL)).replace(b"XYZ", b"\0YZ"), "a member has no name"),
     "endless name": (packed(("cats/" + "n" * 60_000, PIXEL)), "at most 1024 characters"),
     "the same name twice": (packed(("cats/1.jpg", PIXEL)), "is there twice"),
     "the same name once cleaned": (packed(("cats/./1.jpg", PIXEL)), "is there twice"),

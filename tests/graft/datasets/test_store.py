@@ -11,6 +11,7 @@ import pytest
 from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Datasets, store
 from graft.errors import (
+    Conflict,
     DiskFull,
     GraftError,
     Interrupted,
@@ -21,6 +22,7 @@ from graft.errors import (
     StaleFence,
     TooLarge,
 )
+from graft.jobs import Jobs
 from tests.drawing import CLASSES, folder, zip_of
 from tests.monitors import Recorder
 
@@ -197,6 +199,19 @@ def test_delete_removes_row_and_files(on_each_database: Datasets, root: Path) ->
         datasets.delete(gone)
 
 
+def test_a_dataset_that_a_job_needs_is_not_deleted(on_each_database: Datasets, database_url: str) -> None:
+    datasets, engine = on_each_database, connect(database_url)
+    jobs = Jobs(engine)
+    dataset = datasets.create(upload(datasets, folder(1)), name="x").id
+    job = jobs.create("validate", dataset=dataset)
+    with pytest.raises(Conflict, match="Wait for it, or cancel it"):
+        datasets.delete(dataset)
+    assert datasets.get(dataset).id == dataset
+    jobs.cancel(job.id)
+    datasets.delete(dataset)
+    engine.dispose()
+
+
 def test_what_is_not_there_is_named(datasets: Datasets) -> None:
     known = datasets.create(upload(datasets, folder(1)), name="x").id
     for dataset_id in ("ds_missing", "../../etc", ""):
@@ -204,7 +219,7 @@ def test_what_is_not_there_is_named(datasets: Datasets) -> None:
             datasets.get(dataset_id)
         with pytest.raises(NotFound, match="There is no dataset"):
             datasets.validate(dataset_id, Recorder())
-        with pytest.raises(NotFound, match="There is no dataset"):
+        with pytest.raises(InvalidInput, match="`after` must be the id of a dataset"):
             datasets.list(after=dataset_id)
     for sha256 in ("0" * 64, "../listing.json", ""):
         with pytest.raises(NotFound, match="no revision"):

@@ -254,3 +254,21 @@ def test_numbers_go_on_above_what_lies_in_the_registry(jobs: Jobs) -> None:
         job = claimed(jobs)
         assert jobs.reserve(job.id, job.fence, "signs", above=7) == version
         assert jobs.reserve(job.id, job.fence, "signs", above=20) == version
+
+
+def test_a_claim_counts_lost_runs_of_its_own_queue_alone(jobs: Jobs, hasty: Jobs) -> None:
+    """The reaper rings for what it requeues; a claim would not."""
+    training = jobs.create("train")
+    hasty.claim("training", "a worker that dies")
+    assert jobs.claim("datasets", "another worker") is None
+    assert jobs.get(training.id).state == "running"
+    assert [job.id for job in jobs.requeue_expired()] == [training.id]
+    assert jobs.get(training.id).state == "queued"
+
+
+def test_a_job_that_is_queued_again_forgets_where_it_was(jobs: Jobs) -> None:
+    jobs.create("train")
+    job = claimed(jobs)
+    jobs.progress(job.id, job.fence, {"phase": "training", "epoch": 3})
+    jobs.release(job.id, job.fence)
+    assert jobs.get(job.id).progress is None

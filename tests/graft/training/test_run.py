@@ -133,3 +133,18 @@ def test_a_lost_claim_publishes_nothing(stores: Stores, dataset: tuple[str, str]
         train(order("job_stale", dataset), stores, Recorder(lost=True))
     assert stores.registry.versions("job-stale") == []
     assert list((stores.home / "registry" / ".staging").iterdir()) == []
+
+
+def test_a_claim_that_is_lost_while_the_version_is_written_publishes_nothing(
+    stores: Stores, dataset: tuple[str, str]
+) -> None:
+    this, monitor = order("job_late", dataset, epochs=1), Recorder()
+
+    def reserve(_model: str) -> int:
+        monitor.lost = True
+        return VERSION
+
+    with pytest.raises(StaleFence):
+        train_job(this, stores, monitor=monitor, reserved=None, reserve=reserve)
+    assert stores.registry.versions("job-late") == []
+    assert list((stores.home / "registry" / ".staging").iterdir()) == []
