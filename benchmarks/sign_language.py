@@ -10,6 +10,7 @@ median, and the times. Published for the textbook's run of `fine-tuning`: 0.98.
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 import zipfile
@@ -25,7 +26,13 @@ def main() -> None:
     arguments.add_argument("--preset", default="fine-tuning")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = arguments.parse_args()
+    if "GRAFT_TEST_ASSETS" not in os.environ:
+        sys.exit("GRAFT_TEST_ASSETS must name the folder that holds weights/ and sign-language-digits/; it is not set.")
     assets = Path(os.environ["GRAFT_TEST_ASSETS"])
+    print(
+        f"float32, pictures of 224x224, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         archive = zip_folder(assets / "sign-language-digits", Path(folder) / "digits.zip")

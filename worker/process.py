@@ -11,6 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from graft.vgg16.noise import is_tensorflow_noise
+
 RELEASED = 75  # the exit status for "asked to stop, and my state is saved" (EX_TEMPFAIL)
 _LINE_BYTES = 64 * 1024
 _DRAIN_SECONDS = 5.0
@@ -85,6 +87,8 @@ class JobProcess:
         stream = self._process.stdout
         while stream is not None and (line := stream.readline(_LINE_BYTES)):
             text = line.decode(errors="replace").rstrip()
+            if is_tensorflow_noise(text):
+                continue
             if text:
                 self._tail.append(text[:500])
             with suppress(OSError):  # nobody reads our log: the job must not block on a full pipe for that
