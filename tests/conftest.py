@@ -9,16 +9,19 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 
 from graft.errors import MissingWeights
-from graft.vgg16.download import LogReporter
-from graft.vgg16.sources import TRUNK_FILE, PackageIndex
+from graft.settings import Settings
+from graft.vgg16.sources import TRUNK_FILE
+from graft.vgg16.weight_files import write_keras
+from graft.vgg16.weights import WeightStore
 
 # The same examples in every run: a failure that comes and goes tells nobody which change brought it.
-settings.register_profile("graft", derandomize=True, deadline=None)
-settings.load_profile("graft")
+hypothesis_settings.register_profile("graft", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("graft")
 
+OWN = Settings()  # the developer's, read before the tests lose them
 POSTGRES = os.environ.get("GRAFT_TEST_DATABASE_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 REDIS = os.environ.get("GRAFT_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 
@@ -41,14 +44,19 @@ def assets() -> Path:
 
 @pytest.fixture(scope="session")
 def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Keras file with the official trunk, in a folder of its own."""
+    """A Keras file with the official trunk, in a folder of its own.
+
+    From the assets; else from wherever `make up` has it or gets it, by the developer's own settings.
+    """
     folder = tmp_path_factory.mktemp("trunk")
     if assets := os.environ.get("GRAFT_TEST_ASSETS"):
         return Path(shutil.copy(Path(assets) / "weights" / TRUNK_FILE, folder))
     try:
-        return PackageIndex(folder).fetch_trunk(LogReporter())
+        trunk = WeightStore(OWN.home / "weights", OWN.weights_dir, OWN.weights_url).trunk()
     except MissingWeights as error:
         pytest.skip(f"no trunk: GRAFT_TEST_ASSETS is not set, and {error}")
+    write_keras(trunk, folder / TRUNK_FILE)
+    return folder / TRUNK_FILE
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,41 @@ def test_a_wrong_setting_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
+COMMANDS = [("up",), ("api",), ("worker", "datasets")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_home_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    done = graft(*command, env=environment(tmp_path / "file" / "home"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"GRAFT_HOME must be a folder that can be made and written to; received {tmp_path / 'file' / 'home'}: "
+        "Not a directory.\n"
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_database_that_is_away_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = graft(*command, env=environment(tmp_path, database_url="postgresql://graft:secret@127.0.0.1:1/jobs"))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "GRAFT_DATABASE_URL must lead to a database that can be used; postgresql+psycopg://graft:***@"
+    )
+    assert "refused" in line
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "graft.db").write_text("no database" * 100)
+    done = graft("up", env=environment(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"GRAFT_HOME must lead to a database that can be used; sqlite:///{tmp_path}/graft.db cannot: "
+        "file is not a database\n"
+    )
+
+
 def test_weights_fetch_succeeds_without_the_classifier_and_says_what_is_missing(
     tmp_path: Path, trunk_file: Path
 ) -> None:

@@ -121,6 +121,29 @@ def test_a_child_that_keeps_dying_ends_it_all_with_a_sentence(stage: Stage) -> N
     assert stage.said[-1].startswith("a ended with exit code 2, 3 times in a row soon after its start: giving up.")
 
 
+def test_the_children_s_errors_come_through_without_tensorflow_s_noise(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR"
+    script = f"echo first >&2; echo '{noise}' >&2; printf 'last words' >&2; exit 2"
+    supervisor = stage.supervisor(stage.child("a", script), rules=Rules(pause=0.0, turn=0.01, deaths=1))
+    assert supervisor.run() == 1
+    assert capfd.readouterr().err == "first\nlast words"
+
+
+def test_a_child_that_writes_a_lot_is_not_held_up(stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
+    line = "more than a pipe holds, once three thousand lines of this length have come"
+    script = f"seq -f '{line} %g' 3000 >&2; touch {stage.folder / 'ready'}; exec sleep 600"
+    supervisor = stage.supervisor(stage.child("a", script))
+
+    def each_turn() -> None:
+        if (stage.folder / "ready").exists():
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+    assert len(capfd.readouterr().err.splitlines()) == 3000
+
+
 def test_deaths_long_after_the_start_are_not_counted_together(stage: Stage) -> None:
     supervisor = stage.supervisor(
         stage.child("a", "exit 2"), rules=Rules(grace=30.0, settled=0.0, pause=0.0, turn=0.01, deaths=3)

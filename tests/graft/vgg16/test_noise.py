@@ -1,11 +1,12 @@
 """Which lines of TensorFlow's output are left out: exactly those that every import writes."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from graft.vgg16.noise import is_tensorflow_noise
+from graft.vgg16.noise import QuietPipe, is_tensorflow_noise
 
 ABSL = "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR"
 ONEDNN = (
@@ -41,3 +42,17 @@ def test_the_lines_that_this_tensorflow_writes_are_known() -> None:
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True)
     said = [line for line in done.stderr.splitlines() if "oneDNN" in line or "InitializeLog" in line]
     assert all(map(is_tensorflow_noise, said))
+
+
+def test_a_quiet_pipe_passes_on_all_other_bytes_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    end, start = os.pipe()
+    pipe = QuietPipe(os.fdopen(end, "rb", buffering=0))
+    assert not pipe.forward()
+    os.write(start, b"one\n\n" + ONEDNN.encode() + b"\nhal")
+    assert pipe.forward()
+    assert capfdbinary.readouterr().err == b"one\n\n"
+    os.write(start, b"f \xff\rline\n" + ABSL.encode())
+    os.write(start, b"\n" + b"x" * 50_000 + b"\nno end")
+    os.close(start)
+    pipe.close()
+    assert capfdbinary.readouterr().err == b"half \xff\rline\n" + b"x" * 50_000 + b"\nno end"
