@@ -21,6 +21,7 @@ from types import FrameType
 import httpx
 
 from graft.settings import Settings
+from graft.vgg16.noise import QuietPipe
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -55,6 +56,7 @@ class _Child:
     def __init__(self, command: Command) -> None:
         self.command = command
         self.process: subprocess.Popen[bytes] | None = None
+        self.errors: QuietPipe | None = None
         self.deaths = 0  # in a row, before it had settled
         self.start_at = 0.0  # monotonic seconds
         self.started = 0.0
@@ -73,6 +75,9 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         code = self.process.wait()
         self.process = None
+        if self.errors is not None:
+            self.errors.close()
+            self.errors = None
         return code
 
     def start(self, environment: Mapping[str, str]) -> None:
@@ -80,9 +85,12 @@ class _Child:
             self.command.arguments,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,
             preexec_fn=_dies_with(os.getpid()),
         )
+        self.errors = QuietPipe(self.process.stderr) if self.process.stderr else None
         self.started = time.monotonic()
 
     def ask_to_stop(self) -> None:
@@ -125,7 +133,7 @@ class Supervisor:
                     if not self._tend(child):
                         return 1
                 each_turn()
-                time.sleep(self._rules.turn)
+                self._wait_a_turn()
             return 0
         finally:
             self._stop_children()
@@ -157,13 +165,19 @@ class Supervisor:
         self._say(f"{child.command.name} {end}; starting it again in {pause:g} s.")
         return True
 
+    def _wait_a_turn(self) -> None:
+        for child in self._children:
+            if child.errors is not None:
+                child.errors.forward()
+        time.sleep(self._rules.turn)
+
     def _stop_children(self) -> None:
         """SIGTERM to all, and after the grace SIGKILL to the groups of those that are still there."""
         for child in self._children:
             child.ask_to_stop()
         deadline = time.monotonic() + self._rules.grace
         while any(child.alive() for child in self._children) and self._stops < 2 and time.monotonic() < deadline:
-            time.sleep(self._rules.turn)
+            self._wait_a_turn()
         for child in self._children:
             if child.alive():
                 self._say(f"{child.command.name} did not stop in time and is killed.")
