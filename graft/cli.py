@@ -2,12 +2,15 @@
 
 import logging
 import os
+import sqlite3
 import sys
 from enum import StrEnum
+from tempfile import TemporaryFile
 from typing import Annotated, NoReturn, Self
 
 import typer
 import uvicorn
+from alembic.util import CommandError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
@@ -19,7 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from graft.database import connect, migrate
 from graft.errors import GraftError
 from graft.settings import Settings
 from graft.up import up as supervise
@@ -50,16 +55,10 @@ class LogLevel(StrEnum):
     WARNING = "warning"
 
 
-@app.callback()
-def _before_any_command() -> None:
-    # TensorFlow reads it when it is imported, here or in a child; its INFO lines are about its own build.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-
-
 @app.command()
 def up() -> None:
     """Start the API and both workers in the foreground; Ctrl-C stops them."""
-    raise typer.Exit(supervise(_settings(), _say))
+    raise typer.Exit(supervise(_usable_settings(), _say))
 
 
 @app.command()
@@ -67,7 +66,7 @@ def api(
     log_level: Annotated[LogLevel, typer.Option(help="Least severity in the HTTP server's own log.")] = LogLevel.INFO,
 ) -> None:
     """Start the HTTP API alone."""
-    settings = _settings()
+    settings = _usable_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -87,7 +86,7 @@ def api(
 @app.command()
 def worker(queue: Annotated[Queue, typer.Argument(help="The queue whose jobs it does.")]) -> None:
     """Start a worker for one queue."""
-    _settings()
+    _usable_settings()
     os.execv(sys.executable, [sys.executable, "-m", "worker.celery_app", queue.value])  # noqa: S606 — a fixed program
 
 
@@ -146,6 +145,32 @@ def _settings() -> Settings:
                 name = "_".join(["GRAFT", *(str(part).upper() for part in problem["loc"])])
                 typer.echo(f"{name} is wrong: {problem['msg']}; received {problem['input']!r}.", err=True)
         raise typer.Exit(1) from None
+
+
+def _usable_settings() -> Settings:
+    """The settings, with a home folder to write to and a database that is up to date; or the end of the program."""
+    settings = _settings()
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=settings.home):
+            pass
+    except OSError as error:
+        _fail(
+            f"GRAFT_HOME must be a folder that can be made and written to; received {settings.home}: {error.strerror}."
+        )
+    engine = None
+    try:
+        engine = connect(settings.sqlalchemy_url)
+        migrate(engine)
+    except (SQLAlchemyError, sqlite3.Error, CommandError, OSError) as error:
+        variable = "GRAFT_DATABASE_URL" if settings.database_url else "GRAFT_HOME"
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = " ".join(str(cause).split())
+        _fail(f"{variable} must lead to a database that can be used; {settings.sqlalchemy_url} cannot: {reason}")
+    finally:
+        if engine:
+            engine.dispose()
+    return settings
 
 
 def _say(text: str) -> None:

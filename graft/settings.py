@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     def _lease_outlives_heartbeats(self) -> Self:
         if self.lease_seconds < 3 * self.heartbeat_seconds:
             raise ValueError(
-                "GRAFT_LEASE_SECONDS must be at least three times GRAFT_HEARTBEAT_SECONDS, as a heartbeat may come late; "
+                "GRAFT_LEASE_SECONDS must be at least three times GRAFT_HEARTBEAT_SECONDS, as one may come late; "
                 f"received {self.lease_seconds:g} and {self.heartbeat_seconds:g}."
             )
         return self
