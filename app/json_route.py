@@ -1,4 +1,4 @@
-"""Routes with a JSON body, which the framework reads whole: no more than a limit of it, and strictly."""
+"""Routes with a JSON body, which the framework reads whole: for whoever has a key, no more than a limit, strictly."""
 
 from collections.abc import Callable, Coroutine
 from json import JSONDecodeError
@@ -9,6 +9,8 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.types import Message
+
+from app.auth import require_key
 
 LIMIT = 1024 * 1024  # bytes
 
@@ -30,6 +32,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
+            require_key(request)  # the framework would read and parse the body first
             received = 0
 
             async def receive() -> Message:

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from app import errors
-from app.auth import require_key
+from app import errors, query
+from app.auth import SCHEMES, require_key
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
 from app.middleware import RequestId
 from app.routes import datasets, health, jobs, models, predict
@@ -37,11 +37,12 @@ def create_app(settings: Settings | None = None, *, predictor: PredictorFactory 
         description=DESCRIPTION,
         lifespan=lifespan(settings, predictor),
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers to whatever their Host header says
     )
     app.state.api_keys = settings.api_keys
     app.add_middleware(RequestId)
     errors.install(app)
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
+    api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])
     for routes in (predict, models, datasets, jobs):
         api.include_router(routes.router)
     app.include_router(api)

@@ -1,5 +1,7 @@
 """Keys: asked for under /api/v1, and nowhere else."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.app.conftest import Client, StartClient, check_problem
@@ -49,6 +51,29 @@ def test_any_other_does_not(guarded: Client, headers: dict[str, str], method: st
     answer = guarded.request(method, path, headers=headers)
     check_problem(answer, 401, "X-API-Key")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_every_route_of_the_api_asks_before_it_looks_at_the_request(guarded: Client) -> None:
+    document = guarded.get("/openapi.json").json()
+    routes = [(method, path) for path, operations in document["paths"].items() for method in operations]
+    asking = [(method, path) for method, path in routes if path.startswith("/api/v1/")]
+    assert len(asking) > 20
+    for method, path in asking:
+        headers = {"Content-Type": "application/json"}
+        answer = guarded.request(method.upper(), path, params={"nonsense": 1}, content=b"{", headers=headers)
+        check_problem(answer, 401, "none arrived")
+
+
+def test_without_a_key_a_body_is_not_even_read(guarded: Client) -> None:
+    read: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"{")
+        yield b"{"
+
+    for path in ("/api/v1/jobs", "/api/v1/datasets", "/api/v1/models/vgg16/predict"):
+        check_problem(guarded.post(path, content=body()), 401)
+    assert read == []
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/docs", "/openapi.json"])
