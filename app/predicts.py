@@ -16,6 +16,9 @@ class Predicts(Protocol):
 
     def state(self) -> EngineState: ...
 
+    def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
+        """The version that a prediction would come from now. Blocks. Raises NotFound, MissingWeights."""
+
     def predict(
         self,
         model: str,

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 
 from app import uploads
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/models/{model}", tags=["predict"])
 Top = Annotated[int, Query(ge=1, le=1000, description="How many labels for each picture.", examples=[5])]
 PICTURE = {"type": "string", "format": "binary"}
 DOCUMENTED: dict[str, Any] = {
-    "responses": problems(400, 404, 413, 415, 503),
+    "responses": problems(400, 404, 413, 415),
     "openapi_extra": {
         "requestBody": {
             "required": True,
@@ -62,6 +63,9 @@ async def predict_alias(
 async def _predict(
     request: Request, services: Services, model: str, top: int, *, version: int | None = None, alias: str | None = None
 ) -> Prediction:
+    predictor = services.engine.get()
+    # Before megabytes are read for nothing. Which version answers is settled only when the prediction begins.
+    await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
     limits = services.limits
     files = await uploads.pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
     if uploads.media_type(request) == "application/json" and sniff(files[0][1]) is None:
@@ -69,7 +73,6 @@ async def _predict(
             "A prediction takes a picture as the body, or multipart/form-data with file parts; received JSON, which is "
             "not accepted yet."
         )
-    predictor = services.engine.get()
     predicted = await anyio.to_thread.run_sync(
         lambda: predictor.predict(model, files, version=version, alias=alias, top=top), limiter=services.predicting
     )

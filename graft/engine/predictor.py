@@ -68,6 +68,18 @@ class Predictor:
     def state(self) -> EngineState:
         return EngineState(self._classifier, TensorFlowTrunk.precision)
 
+    def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
+        """The version that a prediction would come from now. Blocks. Raises NotFound, MissingWeights."""
+        if model != BUILT_IN:
+            return self._registry.resolve(model, version=version, alias=alias)
+        if version not in (None, BUILT_IN_VERSION) or alias not in (None, STABLE):
+            raise NotFound(
+                f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
+                f"received {version or alias}. Ask for {BUILT_IN} without either."
+            )
+        self._built_in()
+        return BUILT_IN_VERSION
+
     def predict(
         self,
         model: str,
@@ -82,26 +94,18 @@ class Predictor:
         Blocks, and may be called from many threads. Raises NotFound, NotAPicture and TooLarge naming the file,
         MissingWeights, CorruptVersion, and Unavailable when the answer did not come within the timeout.
         """
-        number, loaded = self._load(model, version, alias)
+        number = self.resolve(model, version=version, alias=alias)
+        loaded = self._built_in() if model == BUILT_IN else self._models.get(model, number)
         pixels = np.stack([self._decode(name, data, loaded) for name, data in files])
         logits = self._run(network_input(pixels, loaded.input.preprocessing), loaded)
         guesses = _top(probabilities(logits), model, loaded.classes, top)
         names = [name for name, _ in files]
         return Prediction(model, number, tuple(Entry(*entry) for entry in zip(names, guesses, strict=True)))
 
-    def _load(self, model: str, version: int | None, alias: str | None) -> tuple[int, LoadedModel]:
-        """The version that is meant, and the model."""
-        if model != BUILT_IN:
-            number = self._registry.resolve(model, version=version, alias=alias)
-            return number, self._models.get(model, number)
-        if version not in (None, BUILT_IN_VERSION) or alias not in (None, STABLE):
-            raise NotFound(
-                f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
-                f"received {version or alias}. Ask for {BUILT_IN} without either."
-            )
+    def _built_in(self) -> LoadedModel:
         if isinstance(self._imagenet, MissingWeights):
             raise MissingWeights(str(self._imagenet))  # one of its own for each thread that raises it
-        return BUILT_IN_VERSION, self._imagenet
+        return self._imagenet
 
     def _decode(self, name: str | None, data: bytes, loaded: LoadedModel) -> npt.NDArray[np.uint8]:
         try:

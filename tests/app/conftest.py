@@ -1,9 +1,10 @@
 """The application on a home folder of its own, all of it real but the predictor: a trunk takes seconds to load."""
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ class BrightnessPredictor:
     def state(self) -> EngineState:
         return EngineState("verified" if self._classifier else "missing", "float32")
 
+    def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
+        if model == BUILT_IN and not self._classifier:
+            raise MissingWeights("The classifier is missing. Put its file into GRAFT_WEIGHTS_DIR.")
+        return 1 if model == BUILT_IN else self._registry.resolve(model, version=version, alias=alias)
+
     def predict(
         self,
         model: str,
@@ -54,9 +60,7 @@ class BrightnessPredictor:
         alias: str | None = None,
         top: int = 5,
     ) -> Prediction:
-        if model == BUILT_IN and not self._classifier:
-            raise MissingWeights("The classifier is missing. Put its file into GRAFT_WEIGHTS_DIR.")
-        number = 1 if model == BUILT_IN else self._registry.resolve(model, version=version, alias=alias)
+        number = self.resolve(model, version=version, alias=alias)
         entries = [Entry(name, self._top(decode(data), model, top)) for name, data in files]
         return Prediction(model, number, tuple(entries))
 
@@ -67,6 +71,22 @@ class BrightnessPredictor:
         return tuple(
             Guess(label, int(i), float(shares[i]), wnid if model == BUILT_IN else None) for i, label, wnid in guesses
         )
+
+
+@cache
+def paths() -> dict[str, Any]:
+    """The OpenAPI document's, which are the same for every application."""
+    found: dict[str, Any] = create_app(Settings()).openapi()["paths"]
+    return found
+
+
+def documented(method: str, path: str) -> set[str] | None:
+    """The statuses that a route under /api/v1 may answer with; None where there is no such route."""
+    for template, operations in paths().items():
+        fits = re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path)
+        if fits and path.startswith("/api/v1/") and method.lower() in operations:
+            return set(operations[method.lower()]["responses"])
+    return None
 
 
 class Client:
@@ -83,7 +103,11 @@ class Client:
         return services
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(partial(self._http.request, method, path, **options))
+        """Ask, and see that the OpenAPI document knows the answer's status."""
+        answer = self._portal.call(partial(self._http.request, method, path, **options))
+        statuses = documented(method, answer.url.path)
+        assert statuses is None or str(answer.status_code) in statuses, f"{method} {path}: {answer.text}"
+        return answer
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)

@@ -1,12 +1,16 @@
 """POST /models/{model}/predict: what bodies are taken, and what each refusal says."""
 
 import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
 from PIL import Image
 
-from tests.app.conftest import Client, StartClient, check_problem
+from app.predicts import Predicts
+from app.warmup import Warmup
+from tests.app.conftest import BrightnessPredictor, Client, StartClient, check_problem
 from tests.drawing import encode, jpeg
 
 PREDICT = "/api/v1/models/vgg16/predict"
@@ -71,6 +75,22 @@ def test_a_trained_model_answers_by_version_and_by_alias_without_a_wnid(client: 
 def test_what_does_not_exist(client: Client, path: str) -> None:
     client.publish("signs")
     check_problem(client.post(f"/api/v1/models/{path}", content=flat("#ff0000")), 404, "must")
+
+
+def test_no_body_is_read_for_what_cannot_answer(client: Client) -> None:
+    client.publish("signs")
+    read: list[bytes] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"x")
+        yield b"x"
+
+    for path in ("nobody/predict", "signs/versions/9/predict", "signs/aliases/canary/predict"):
+        check_problem(client.post(f"/api/v1/models/{path}", content=body()), 404)
+    loading: Warmup[Predicts] = Warmup(lambda: BrightnessPredictor(client.services.registry))  # never begun
+    client.app.state.services = replace(client.services, engine=loading)
+    check_problem(client.post(PREDICT, content=body()), 503, "loading")
+    assert read == []
 
 
 def test_a_text_file_is_no_picture(client: Client) -> None:

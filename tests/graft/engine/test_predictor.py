@@ -66,6 +66,14 @@ def test_a_version_published_meanwhile_answers_at_once(predictor: Predictor, sto
     assert predictor.predict("c", [(None, jpeg("discs", 1))], version=1).version == 1
 
 
+def test_what_would_answer_can_be_asked_before(predictor: Predictor) -> None:
+    assert predictor.resolve("a") == predictor.resolve("a", version=1) == predictor.resolve("a", alias="stable") == 1
+    with pytest.raises(NotFound):
+        predictor.resolve("nobody")
+    with pytest.raises(MissingWeights):
+        predictor.resolve("vgg16")
+
+
 def test_a_bad_file_is_named(predictor: Predictor) -> None:
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
         predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")])
