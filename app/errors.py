@@ -1,6 +1,7 @@
 """Every failure as RFC 9457 `application/problem+json`; which exception answers with which status is one table."""
 
 import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
@@ -18,6 +20,8 @@ from app.schemas import Problem
 from graft import errors
 
 log = logging.getLogger("graft.app")
+DATABASE_RETRY_SECONDS = 5
+_POSTGRESQL_DISK_FULL = "53100"  # postgresql.org/docs/current/errcodes-appendix.html
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,11 @@ def internal(request_id: str) -> JSONResponse:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` of a route under /api/v1: these statuses, and those that any of them can answer with."""
-    return documented(401, 422, 500, *statuses)
+    return documented(401, 422, 500, 503, *statuses)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: _response(status) for status in sorted(statuses)}
+    return {status: _response(status) for status in sorted(set(statuses))}
 
 
 def _response(status: int) -> dict[str, Any]:
@@ -94,6 +98,8 @@ def _response(status: int) -> dict[str, Any]:
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.GraftError, _graft_error)
+    app.add_exception_handler(exc.DBAPIError, _database_error)
+    app.add_exception_handler(exc.TimeoutError, _database_error)  # all connections of the pool are in use
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientDisconnect, _disconnected)
@@ -108,6 +114,21 @@ def _graft_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, errors.CorruptVersion | errors.DiskFull):
         log.error("%s", error)
     return problem(kind_of(error), str(error), headers=headers)
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    """A database that is away or full is an answer; an error in our own SQL is not."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    sqlite_code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # without the extension
+    if sqlite_code == sqlite3.SQLITE_FULL or getattr(cause, "sqlstate", None) == _POSTGRESQL_DISK_FULL:
+        return _graft_error(request, errors.DiskFull("The database needs room, and its disk is full. Free some."))
+    invalidated = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    away = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError) or invalidated
+    if not away or sqlite_code == sqlite3.SQLITE_ERROR:
+        raise error
+    log.warning("The database does not answer: %s", " ".join(str(cause).split()))
+    sentence = "The database must answer before this request can; it does not. Ask again soon."
+    return _graft_error(request, errors.Unavailable(sentence, retry_after=DATABASE_RETRY_SECONDS))
 
 
 def _validation_error(_request: Request, error: Exception) -> Response:

@@ -255,7 +255,10 @@ class JobAnswer(BaseModel):
     @classmethod
     def of(cls, job: Job) -> Self:
         error = {"code": job.error_code, "message": job.error_message} if job.error_code else None
-        return cls.model_validate(asdict(job) | {"progress": job.progress or {}, "error": error})
+        progress = dict(job.progress or {})
+        if job.finished_at is not None:  # what was to come when it was last heard of
+            progress.pop("eta_seconds", None)
+        return cls.model_validate(asdict(job) | {"progress": progress, "error": error})
 
 
 class EventAnswer(BaseModel):

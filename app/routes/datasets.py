@@ -78,7 +78,7 @@ def _merge(query: DatasetRequest, upload: uploads.Upload) -> DatasetRequest:
         raise RequestValidationError(found) from None
 
 
-@router.get("", summary="List datasets, newest first", responses=problems(404))
+@router.get("", summary="List datasets, newest first", responses=problems(400))
 def index(services: UseServices, limit: PageSize = 50, after: AfterId = None) -> Page[DatasetAnswer]:
     datasets, more = services.datasets.list(limit=limit, after=after)
     return Page(data=[DatasetAnswer.of(dataset) for dataset in datasets], has_more=more)
@@ -89,6 +89,12 @@ def show(services: UseServices, dataset: DatasetId) -> DatasetAnswer:
     return DatasetAnswer.of(services.datasets.get(dataset))
 
 
-@router.delete("/{dataset}", status_code=204, summary="Delete a dataset and its files", responses=problems(404, 409))
+@router.delete(
+    "/{dataset}",
+    status_code=204,
+    summary="Delete a dataset and its files",
+    response_class=Response,
+    responses=problems(404, 409, 507),
+)
 def delete(services: UseServices, dataset: DatasetId) -> None:
     services.datasets.delete(dataset)

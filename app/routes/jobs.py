@@ -14,7 +14,7 @@ from graft.jobs import Kind, State
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
 
-@router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413))
+@router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413, 507))
 def create(body: JobRequest, services: UseServices, response: Response) -> JobAnswer:
     """The dataset must be ready; the job keeps to its revision of this moment. Progress is at the answer's Location."""
     job = submit.training(
@@ -31,7 +31,7 @@ def create(body: JobRequest, services: UseServices, response: Response) -> JobAn
     return JobAnswer.of(job)
 
 
-@router.get("", summary="List jobs, newest first", responses=problems(404))
+@router.get("", summary="List jobs, newest first", responses=problems(400))
 def index(
     services: UseServices,
     state: Annotated[State | None, Query()] = None,
@@ -50,7 +50,7 @@ def show(services: UseServices, job: JobId) -> JobAnswer:
     return JobAnswer.of(services.jobs.get(job))
 
 
-@router.post("/{job}/cancel", summary="Stop a job", responses=problems(404, 409))
+@router.post("/{job}/cancel", summary="Stop a job", responses=problems(404, 409, 507))
 def cancel(services: UseServices, job: JobId) -> JobAnswer:
     """A queued job is cancelled at once; a running one is `cancelling` until its process has left."""
     return JobAnswer.of(services.jobs.cancel(job))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
 from app import catalogue
@@ -23,6 +23,8 @@ def _json(description: str, example: dict[str, Any]) -> dict[int | str, dict[str
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
+
+DELETE: dict[str, Any] = {"status_code": 204, "response_class": Response, "responses": problems(404, 409, 507)}
 
 
 @router.get("", summary="List models by name", responses=problems())
@@ -46,20 +48,20 @@ def card(services: UseServices, model: ModelName, version: VersionNumber) -> dic
     return catalogue.card(services.registry, services.engine, model, version)
 
 
-@router.delete(
-    "/{model}", status_code=204, summary="Delete a model with all its versions", responses=problems(404, 409)
-)
+@router.delete("/{model}", summary="Delete a model with all its versions", **DELETE)
 def delete(services: UseServices, model: ModelName) -> None:
     services.registry.delete(model)
 
 
-@router.delete("/{model}/versions/{version}", status_code=204, summary="Delete a version", responses=problems(404, 409))
+@router.delete("/{model}/versions/{version}", summary="Delete a version", **DELETE)
 def delete_version(services: UseServices, model: ModelName, version: VersionNumber) -> None:
     """Its number is never given again."""
     services.registry.delete(model, version)
 
 
-@router.put("/{model}/aliases/{alias}", summary="Point an alias at a version", responses=problems(400, 404, 409, 413))
+@router.put(
+    "/{model}/aliases/{alias}", summary="Point an alias at a version", responses=problems(400, 404, 409, 413, 507)
+)
 def set_alias(services: UseServices, model: ModelName, alias: AliasName, body: AliasRequest) -> Model:
     """`stable` follows the newest version until it is set here."""
     services.registry.set_alias(model, alias, body.version)

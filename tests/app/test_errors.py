@@ -1,17 +1,21 @@
 """Failures: each class has its status, each answer is a problem, and only the unforeseen leaves a traceback."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine, create_engine, event
 
 from app.errors import KINDS, kind_of
 from graft import errors
 from graft.database import connect
 from graft.datasets import ArchiveLimits, Datasets
-from tests.app.conftest import Client, check_problem
+from graft.jobs import Jobs
+from tests.app.conftest import Client, StartClient, check_problem
 
 # These never leave a job process.
 INSIDE = {errors.StaleFence, errors.Interrupted}
@@ -39,6 +43,7 @@ def test_a_subclass_answers_as_its_base_does() -> None:
     [
         ("GET", "/nowhere", 404, ["/nowhere", "/docs"]),
         ("GET", "/api/v1/nowhere", 404, ["/api/v1/nowhere"]),
+        ("GET", "/api/v1/jobs/", 404, ["/api/v1/jobs/"]),
         ("DELETE", "/api/v1/jobs", 405, ["GET", "POST", "DELETE"]),
         ("POST", "/health/live", 405, ["GET", "POST"]),
         ("GET", "/api/v1/models/signs/versions/first", 422, ["version", "first"]),
@@ -111,3 +116,79 @@ def test_a_full_disk(client: Client, tmp_path: Path) -> None:
     client.app.state.services = replace(client.services, datasets=datasets)
     check_problem(client.post("/api/v1/datasets", content=b"PK\x03\x04"), 507, "disk")
     assert list((home / "datasets" / ".incoming").iterdir()) == []
+
+
+@contextmanager
+def jobs_kept_in(client: Client, engine: Engine) -> Iterator[None]:
+    before = client.services
+    client.app.state.services = replace(before, jobs=Jobs(engine, lease_seconds=60))
+    yield
+    client.app.state.services = before
+    engine.dispose()
+
+
+def check_away(client: Client, caplog: pytest.LogCaptureFixture, *words: str) -> None:
+    caplog.clear()
+    answer = client.get("/api/v1/jobs")
+    problem = check_problem(answer, 503, "database", "Ask again")
+    assert problem["type"] == "urn:graft:error:unavailable"
+    assert int(answer.headers["Retry-After"]) > 0
+    (record,) = [record for record in caplog.records if record.name == "graft.app"]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert "\n" not in record.getMessage()
+    for word in words:
+        assert word in record.getMessage()
+
+
+def test_a_database_server_that_is_away(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with jobs_kept_in(client, connect("postgresql+psycopg://graft:secret@127.0.0.1:1/jobs")):
+        check_away(client, caplog, "refused")
+    assert "secret" not in caplog.text
+
+
+def test_a_database_file_that_is_away(client: Client, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'gone' / 'graft.db'}")
+    (tmp_path / "gone").rmdir()
+    with jobs_kept_in(client, engine):
+        check_away(client, caplog, "unable to open")
+
+
+def test_a_connection_that_the_server_ended(
+    start: StartClient, caplog: pytest.LogCaptureFixture, postgresql_url: str
+) -> None:
+    client = start(database_url=postgresql_url)
+    engine = create_engine(postgresql_url)  # without the look before each use that connect's has
+    with engine.connect() as connection:
+        (process,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+    killer = create_engine(postgresql_url)
+    with killer.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend({process}, 10000)")
+    killer.dispose()
+    with jobs_kept_in(client, engine):
+        check_away(client, caplog, "terminat")
+
+
+def test_a_pool_whose_connections_are_all_in_use(
+    client: Client, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    busy = create_engine(f"sqlite:///{tmp_path / 'home' / 'graft.db'}", pool_size=1, max_overflow=0, pool_timeout=0)
+    with busy.connect(), jobs_kept_in(client, busy):
+        check_away(client, caplog, "QueuePool")
+
+
+def test_a_database_without_room(
+    client: Client, pictures_zip: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = client.post("/api/v1/datasets", content=pictures_zip).json()["id"]
+    client.validate()
+    engine = connect(f"sqlite:///{tmp_path / 'home' / 'graft.db'}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
+    body = {"dataset": dataset, "model": "signs", "metadata": {"filler": "x" * 100_000}}
+    with jobs_kept_in(client, engine):
+        check_problem(client.post("/api/v1/jobs", json=body), 507, "disk is full")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_an_error_in_our_own_sql_is_no_database_that_is_away(client: Client, tmp_path: Path) -> None:
+    with jobs_kept_in(client, connect(f"sqlite:///{tmp_path / 'empty.db'}")):  # it has no tables
+        check_problem(client.get("/api/v1/jobs"), 500)

@@ -201,3 +201,15 @@ def test_names_and_ids_that_no_database_could_hold(start: StartClient, database_
     job = create(client, dataset["id"], metadata=metadata)
     assert client.get(JOBS, params={"kind": "train"}).json()["data"] == [job]
     assert job["metadata"] == metadata
+
+
+def test_only_a_job_that_runs_says_how_long_it_will_take(client: Client) -> None:
+    jobs = client.services.jobs
+    this = jobs.create("train", model="signs").id
+    job = jobs.claim("training", "test")
+    assert job is not None
+    jobs.progress(this, job.fence, {"phase": "train", "epoch": 2, "eta_seconds": 12.5})
+    assert client.get(f"{JOBS}/{this}").json()["progress"]["eta_seconds"] == 12.5
+    jobs.succeed(this, job.fence)
+    progress = client.get(f"{JOBS}/{this}").json()["progress"]
+    assert (progress["phase"], progress["epoch"], progress["eta_seconds"]) == ("train", 2, None)
