@@ -2,12 +2,16 @@
 
 from typing import Any
 
+NO_MODEL = (
+    "A model must have been trained to be used; there are signs, vgg16; received 'sings'. "
+    "Ask for one of these, or train it."
+)
 PROBLEM: dict[str, Any] = {
     "type": "urn:graft:error:not-found",
     "title": "Not found",
     "status": 404,
-    "detail": "model must be one of the registry's: signs, vgg16; received 'sings'.",
-    "error": "model must be one of the registry's: signs, vgg16; received 'sings'.",
+    "detail": NO_MODEL,
+    "error": NO_MODEL,
 }
 READY: dict[str, Any] = {"status": "ready", "classifier": "missing", "precision": "float32"}
 PREDICTION: dict[str, Any] = {
@@ -56,7 +60,7 @@ JOB: dict[str, Any] = {
     "recipe": {"preset": "fine-tuning", "cut": "block4_pool", "pooling": "avg", "epochs": 20},
     "priority": 0,
     "progress": {"phase": "training", "epoch": 4, "epochs": 20, "step": 11, "steps": 18, "eta_seconds": 95.0},
-    "metrics": {"loss": 0.31, "accuracy": 0.91, "val_loss": 0.28, "val_accuracy": 0.93},
+    "metrics": None,
     "result": None,
     "failures": 0,
     "error": None,

@@ -1,8 +1,7 @@
-"""Around every request: an id that its log lines and its answer carry, and one place where the unforeseen ends."""
+"""Around every request: an id that its answer and a failure's log line carry, and where the unforeseen ends."""
 
 import logging
 import re
-from contextvars import ContextVar
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +12,6 @@ from app import errors
 HEADER = "X-Request-Id"
 # What a caller may choose; anything else could forge lines of the log.
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 log = logging.getLogger("graft.app")
 
 
@@ -33,7 +31,6 @@ class RequestId:
             return
         asked = Headers(scope=scope).get(HEADER, "")
         this = asked if _ACCEPTED.fullmatch(asked) else uuid4().hex
-        token = request_id.set(this)
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -50,5 +47,3 @@ class RequestId:
             if started:
                 raise
             await errors.internal(this)(scope, receive, send_with_id)
-        finally:
-            request_id.reset(token)

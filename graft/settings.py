@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
         description="Where the official Keras files are fetched from; a mirror's address goes here.",
     )
-    precision: Precision = Field("float32", description="Precision of `vgg16` and of new trainings.")
+    precision: Precision = Field(
+        "float32", description="Precision of `vgg16` and of new trainings; for now float32 alone."
+    )
     database_url: str | None = Field(
         None, description="Database, such as postgresql://user@host/graft; empty: SQLite in the home folder."
     )

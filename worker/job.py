@@ -1,6 +1,6 @@
 """The job process: `python -m worker.job JOB FENCE`. It does one job under one claim, then ends.
 
-Exit status: 0, the end of the job is written down; RELEASED, it was asked to stop and its state is saved, or another
+Exit status: 0, the end of the run is written down; RELEASED, it was asked to stop and its state is saved, or another
 claim has taken over; anything else is a crash. SIGTERM: save the state and leave.
 """
 
@@ -67,29 +67,19 @@ def main(arguments: list[str], work: Work) -> int:
     except (Interrupted, StaleFence) as error:
         logger.info("%s", error)
         return RELEASED
-    except (Unavailable, DiskFull) as error:
-        return _lose(jobs, job_id, fence, error)
     except GraftError as error:
-        return _fail(jobs, job_id, fence, error)
+        _give_up(jobs, job_id, fence, error)
     finally:
         engine.dispose()
     return 0
 
 
-def _lose(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> int:
-    """An error that may have passed when the job runs again."""
-    logger.warning("%s", error)
+def _give_up(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> None:
+    """Fail the job; or count the run as lost where another one may do better: room on the disk, weights that come."""
+    passing = isinstance(error, Unavailable | DiskFull)
+    logger.log(logging.WARNING if passing else logging.ERROR, "%s", error)
     with suppress(StaleFence):
-        jobs.lost(job_id, fence, code=_code(error), message=str(error))
-    return RELEASED
-
-
-def _fail(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> int:
-    """An error that another run would meet again."""
-    logger.error("%s", error)
-    with suppress(StaleFence):
-        jobs.fail(job_id, fence, code=_code(error), message=str(error))
-    return 0
+        (jobs.lost if passing else jobs.fail)(job_id, fence, code=_code(error), message=str(error))
 
 
 def _code(error: GraftError) -> str:

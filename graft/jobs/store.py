@@ -180,13 +180,10 @@ class Jobs:
             if not connection.scalar(select(owned)):
                 raise transitions.stale(connection, job_id, fence)
 
-    def progress(
-        self, job_id: str, fence: int, progress: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write where the job is, and its metrics so far. No event: these come by the second."""
-        values = {"progress": dict(progress)} | ({} if metrics is None else {"metrics": dict(metrics)})
+    def progress(self, job_id: str, fence: int, progress: Mapping[str, Any]) -> None:
+        """Write where the job is. No event: these come by the second."""
         with self._engine.begin() as connection:
-            change(connection, job_id, fence, **values)
+            change(connection, job_id, fence, progress=dict(progress))
 
     def event(self, job_id: str, fence: int, type: str, data: Mapping[str, Any]) -> None:
         """Append to the job's event log."""
@@ -241,10 +238,7 @@ class Jobs:
     def fail(self, job_id: str, fence: int, *, code: str, message: str) -> None:
         """The work cannot be done, and another run would not do better."""
         with self._engine.begin() as connection:
-            values = {"error_code": code, "error_message": message}
-            job = transitions.finish(connection, job_id, fence, "failed", **values)
-            append(connection, job_id, "failed", {"code": code, "message": message})
-            transitions.abandon(connection, job)
+            transitions.fail(connection, job_id, fence, code, message)
 
     def release(self, job_id: str, fence: int) -> Job:
         """The run was asked to stop and has saved its state: queued again with no failure counted, or cancelled."""

@@ -86,8 +86,13 @@ def lose(connection: Connection, job: Job, code: str, message: str) -> Job:
     if job.state == "cancelling" or failures < MAX_FAILURES:
         return leave(connection, job)
     reason = f"A job is given up after {MAX_FAILURES} lost runs. The last one: {message}"
-    job = finish(connection, job.id, job.fence, "failed", error_code=code, error_message=reason)
-    append(connection, job.id, "failed", {"code": code, "message": reason})
+    return fail(connection, job.id, job.fence, code, reason)
+
+
+def fail(connection: Connection, job_id: str, fence: int, code: str, message: str) -> Job:
+    """The job ends without its work done."""
+    job = finish(connection, job_id, fence, "failed", error_code=code, error_message=message)
+    append(connection, job_id, "failed", {"code": code, "message": message})
     abandon(connection, job)
     return job
 

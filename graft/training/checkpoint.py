@@ -32,8 +32,6 @@ class RunState:
     correct: int = 0
     seen: int = 0
     history: History = field(default_factory=lambda: {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []})
-    best_epoch: int | None = None
-    best_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def fit(
     loop = _Loop(recipe, graft, training, validation, checkpoints, monitor, run, best)
     while run.epoch < recipe.epochs:
         loop.epoch()
-    kept = loop.best if recipe.keep == "best" else graft.weights()
-    return Fitted(kept, run.history, None if run.best_epoch is None else run.best_epoch + 1)
+    kept, losses = loop.best if recipe.keep == "best" else graft.weights(), run.history["val_loss"]
+    return Fitted(kept, run.history, 1 + losses.index(min(losses)) if losses else None)
 
 
 @dataclass
@@ -100,10 +100,9 @@ class _Loop:
             )
         if len(self.validation):
             line |= self._validate()
-            if run.best_loss is None or line["val_loss"] < run.best_loss:
-                run.best_epoch, run.best_loss = run.epoch, line["val_loss"]
-                if self.recipe.keep == "best":
-                    self.best = self.graft.weights()
+            best_so_far = min(run.history["val_loss"], default=math.inf)
+            if self.recipe.keep == "best" and line["val_loss"] < best_so_far:
+                self.best = self.graft.weights()
         for name, value in line.items():
             run.history[name].append(value)
         run.epoch, run.step, run.loss_sum, run.correct, run.seen = run.epoch + 1, 0, 0.0, 0, 0

@@ -9,7 +9,7 @@ from graft.training.checkpoint import Arrays, Checkpoint, Checkpoints, RunState,
 
 
 def checkpoint(epoch: int, step: int, value: float = 0.0) -> Checkpoint:
-    run = RunState(epoch, step, loss_sum=value, correct=3, seen=7, best_epoch=0, best_loss=0.1 + 0.2)
+    run = RunState(epoch, step, loss_sum=value, correct=3, seen=7)
     run.history["loss"].append(1 / 3)
     state: Arrays = {"dense_1/kernel": np.full((2, 3), value, np.float32), "optimizer_0/0": np.array(12, np.int64)}
     return Checkpoint(run, state, {"dense_1/kernel": np.ones((2, 3), np.float32)})
