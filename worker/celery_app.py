@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from graft.database import connect, migrate
 from graft.errors import GraftError, InvalidInput
-from graft.jobs import QUEUE_OF, Job, Jobs, broker_options
+from graft.jobs import QUEUE_OF, Doorbell, Job, Jobs, broker_options
+from graft.jobs.doorbell import TaskDoorbell
 from graft.settings import Settings
+from graft.stores import open_stores
 from worker import tasks, transport
 from worker.reaper import PATIENCE_SECONDS, Reaper
 from worker.supervisor import Supervisor, job_command
@@ -52,9 +54,9 @@ def main(
     _log_plainly(queue)
     engine = connect(settings.sqlalchemy_url)
     migrate(engine)
-    jobs = Jobs(engine, lease_seconds=settings.lease_seconds)
+    jobs = open_stores(settings, engine).jobs
     app = create_celery(settings)
-    doorbell = tasks.CeleryDoorbell(app)
+    doorbell = TaskDoorbell(app.send_task)
     supervisor = Supervisor(jobs, queue, heartbeat_seconds=settings.heartbeat_seconds, command=command)
     tasks.register(app, supervisor)
     reaper = Reaper(
@@ -89,7 +91,7 @@ def main(
     return int(worker.exitcode or 0)
 
 
-def _ring_for_what_waits(jobs: Jobs, doorbell: tasks.CeleryDoorbell, queue: str, who: str) -> None:
+def _ring_for_what_waits(jobs: Jobs, doorbell: Doorbell, queue: str, who: str) -> None:
     try:
         if jobs.waiting(queue, 0):
             doorbell.ring(queue, who)

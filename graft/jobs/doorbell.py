@@ -1,23 +1,34 @@
 """The doorbell: a message that says a queue has work. Losing one only costs a delay, the reaper rings again."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+logger = logging.getLogger(__name__)
 RING = "graft.ring"  # the Celery task that both sides mean; it has one keyword argument, job_id, for the log
 
 
 class Doorbell(Protocol):
-    """Wakes a worker of a queue. Celery's are in app.doorbell and worker.tasks; tests keep lists."""
+    """Wakes a worker of a queue. TaskDoorbell is the real one, on both sides; tests keep lists."""
 
     def ring(self, queue: str, job_id: str) -> None:
         """Say that `queue` has work. Never raises for a broker that is down: it logs, and the reaper rings later."""
 
 
-def ring_options(queue: str, job_id: str) -> dict[str, Any]:
-    """What a sender passes to Celery's `send_task` beside RING."""
-    # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
-    # One retry, as an idle connection may have died meanwhile.
-    return {"kwargs": {"job_id": job_id}, "queue": queue, "declare": [], "retry_policy": {"max_retries": 1}}
+class TaskDoorbell:
+    """Rings with one task message. `send`: a Celery application's `send_task`; this library knows no Celery."""
+
+    def __init__(self, send: Callable[..., object]) -> None:
+        self._send = send
+
+    def ring(self, queue: str, job_id: str) -> None:
+        try:
+            # declare=[]: the message goes straight into the queue, so neither side keeps a table of bindings.
+            # One retry, as an idle connection may have died meanwhile.
+            self._send(RING, kwargs={"job_id": job_id}, queue=queue, declare=[], retry_policy={"max_retries": 1})
+        except Exception as error:  # kombu lets each transport's own errors through
+            logger.warning("The broker does not answer, so %s waits for a worker to look by itself: %s", job_id, error)
 
 
 def broker_options(broker_url: str | None, home: Path) -> dict[str, Any]:

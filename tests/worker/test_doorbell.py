@@ -9,8 +9,8 @@ from celery import Celery
 
 from app.doorbell import CeleryDoorbell as AppDoorbell
 from graft.jobs import Doorbell, broker_options
+from graft.jobs.doorbell import TaskDoorbell
 from tests.worker.workshop import Workshop
-from worker.tasks import CeleryDoorbell as WorkerDoorbell
 
 
 def of_the_application(broker_url: str | None, home: Path) -> Doorbell:
@@ -20,7 +20,7 @@ def of_the_application(broker_url: str | None, home: Path) -> Doorbell:
 def of_the_worker(broker_url: str | None, home: Path) -> Doorbell:
     app = Celery(set_as_current=False)
     app.conf.update(broker_options(broker_url, home))
-    return WorkerDoorbell(app)
+    return TaskDoorbell(app.send_task)
 
 
 MAKERS: list[Callable[[str | None, Path], Doorbell]] = [of_the_application, of_the_worker]

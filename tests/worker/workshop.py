@@ -12,9 +12,9 @@ import redis
 
 from graft.database import connect, migrate
 from graft.jobs import Event, Job, Jobs
+from graft.jobs.doorbell import TaskDoorbell
 from graft.settings import Settings
 from worker.celery_app import create_celery
-from worker.tasks import CeleryDoorbell
 
 T = TypeVar("T")
 PATIENCE = 60.0  # nothing waits so long unless it is broken
@@ -65,7 +65,7 @@ class Workshop:
         migrate(self.engine)
         self.jobs = Jobs(self.engine)
         self.app = create_celery(self.settings)
-        self.doorbell = CeleryDoorbell(self.app)
+        self.doorbell = TaskDoorbell(self.app.send_task)
         self.workers: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
