@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from graft.database import connect, migrate
 from graft.errors import GraftError
 from graft.settings import Settings
+from graft.stores import open_weights
 from graft.up import up as supervise
-from graft.vgg16.weights import WeightStore
 
 app = typer.Typer(
     help="Serve VGG16 and train new classifiers on its frozen trunk. Settings: GRAFT_* environment variables.",
@@ -93,8 +93,7 @@ def worker(queue: Annotated[Queue, typer.Argument(help="The queue whose jobs it 
 @weights.command()
 def fetch() -> None:
     """Look for both parts of the weights, and download what is missing. Fails when there is no trunk."""
-    settings = _settings()
-    store = WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url)
+    store = open_weights(_settings())
     try:
         with TerminalReporter(Console()) as reporter:
             trunk, classifier = store.fetch(reporter)

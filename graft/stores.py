@@ -23,6 +23,11 @@ class Stores:
     home: Path
 
 
+def open_weights(settings: Settings) -> WeightStore:
+    """For whoever needs no database."""
+    return WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url)
+
+
 def open_stores(settings: Settings, engine: Engine) -> Stores:
     """Over a database that is migrated; folders are made when they are first needed."""
     limits = ArchiveLimits(
@@ -36,6 +41,6 @@ def open_stores(settings: Settings, engine: Engine) -> Stores:
         jobs=Jobs(engine, lease_seconds=settings.lease_seconds),
         datasets=Datasets(engine, settings.home, limits),
         registry=Registry(settings.home / "registry", engine),
-        weights=WeightStore(settings.home / "weights", settings.weights_dir, settings.weights_url),
+        weights=open_weights(settings),
         home=settings.home,
     )

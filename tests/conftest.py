@@ -13,9 +13,9 @@ from hypothesis import settings as hypothesis_settings
 
 from graft.errors import MissingWeights
 from graft.settings import Settings
+from graft.stores import open_weights
 from graft.vgg16.sources import TRUNK_FILE
 from graft.vgg16.weight_files import write_keras
-from graft.vgg16.weights import WeightStore
 
 # The same examples in every run: a failure that comes and goes tells nobody which change brought it.
 hypothesis_settings.register_profile("graft", derandomize=True, deadline=None)
@@ -52,7 +52,7 @@ def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if assets := os.environ.get("GRAFT_TEST_ASSETS"):
         return Path(shutil.copy(Path(assets) / "weights" / TRUNK_FILE, folder))
     try:
-        trunk = WeightStore(OWN.home / "weights", OWN.weights_dir, OWN.weights_url).trunk()
+        trunk = open_weights(OWN).trunk()
     except MissingWeights as error:
         pytest.skip(f"no trunk: GRAFT_TEST_ASSETS is not set, and {error}")
     write_keras(trunk, folder / TRUNK_FILE)

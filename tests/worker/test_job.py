@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from graft.database import connect, migrate
-from graft.datasets import ArchiveLimits, Datasets
 from graft.jobs import Jobs, Kind
 from graft.settings import Settings
+from graft.stores import open_stores
 from tests.drawing import CLASSES, folder, zip_of
 from worker.supervisor import Supervisor
 
@@ -37,14 +37,7 @@ def work_off(jobs: Jobs, queue: str) -> None:
 
 def test_a_validate_job_makes_the_dataset_ready(jobs: Jobs, settings: Settings) -> None:
     engine = connect(settings.sqlalchemy_url)
-    limits = ArchiveLimits(
-        bytes=settings.archive_bytes,
-        entries=settings.archive_entries,
-        file_bytes=settings.archive_file_bytes,
-        ratio=settings.archive_ratio,
-        picture_pixels=settings.picture_pixels,
-    )
-    datasets = Datasets(engine, settings.home, limits)
+    datasets = open_stores(settings, engine).datasets
     dataset = datasets.create(zip_of(folder(3), datasets.incoming()), name="drawn")
     job = jobs.create("validate", dataset=dataset.id)
     work_off(jobs, "datasets")
