@@ -8,13 +8,11 @@ down_revision = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "aliases",
-        sa.Column("model", sa.String(length=63), nullable=False),
-        sa.Column("alias", sa.String(length=63), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("model", "alias", name=op.f("pk_aliases")),
-    )
+    _datasets_and_models()
+    _jobs_and_events()
+
+
+def _datasets_and_models() -> None:
     op.create_table(
         "datasets",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -28,6 +26,26 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
     )
+    op.create_table(
+        "model_versions",
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("model", "version", name=op.f("pk_model_versions")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_model_versions_job_id")),
+    )
+    op.create_table(
+        "aliases",
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("alias", sa.String(length=63), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("model", "alias", name=op.f("pk_aliases")),
+    )
+
+
+def _jobs_and_events() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -60,16 +78,6 @@ def upgrade() -> None:
         op.f("ix_jobs_queue_state_priority_created_at"), "jobs", ["queue", "state", "priority", "created_at"]
     )
     op.create_index(op.f("ix_jobs_state_lease_until"), "jobs", ["state", "lease_until"])
-    op.create_table(
-        "model_versions",
-        sa.Column("model", sa.String(length=63), nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("job_id", sa.String(length=40), nullable=False),
-        sa.Column("fence", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("model", "version", name=op.f("pk_model_versions")),
-        sa.UniqueConstraint("job_id", name=op.f("uq_model_versions_job_id")),
-    )
     op.create_table(
         "job_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
