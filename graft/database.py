@@ -6,7 +6,7 @@ BEGIN IMMEDIATE: one that began as a reader and then wrote could fail with "data
 
 import base64
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +14,26 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from filelock import FileLock
-from sqlalchemy import URL, BigInteger, ColumnElement, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from graft.errors import InvalidInput
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_SECONDS = 30  # how long SQLite waits for another process's write
@@ -53,6 +70,26 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for SELECTs, which waits for no writer."""
     with engine.connect() as connection:
         yield connection.execution_options(graft_reading=True)
+
+
+def newest_first(
+    connection: Connection, query: Select[Any], table: Table, what: str, *, limit: int, after: str | None
+) -> tuple[Sequence[RowMapping], bool]:
+    """A page of the query's rows by creation, of those older than the row whose id is `after`; and whether more follow.
+
+    `table` has the columns `id` and `created_at`. Raises InvalidInput for an `after` that is the id of no `what`.
+    """
+    place = tuple_(table.c.created_at, table.c.id)
+    if after is not None:
+        last = connection.execute(select(table.c.created_at, table.c.id).where(table.c.id == after)).one_or_none()
+        if last is None:
+            raise InvalidInput(
+                f"`after` must be the id of a {what}, the last one of the page before; received {after!r}."
+            )
+        query = query.where(place < tuple(last))
+    query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit + 1)
+    rows = connection.execute(query).mappings().all()
+    return rows[:limit], len(rows) > limit
 
 
 def migrate(engine: Engine) -> None:

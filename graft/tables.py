@@ -54,6 +54,9 @@ jobs = Table(
     Index(None, "state", "lease_until"),
 )
 
+# Of a job: it waits, runs, or is being cancelled.
+unfinished = jobs.c.finished_at.is_(None)
+
 job_events = Table(
     "job_events",
     metadata,

@@ -17,19 +17,19 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, delete, exists, insert, select, tuple_, update
+from sqlalchemy import Engine, delete, exists, insert, select, update
 
 from graft import images
-from graft.database import new_id, now_ms, reading
+from graft.database import new_id, newest_first, now_ms, reading
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.ingest import Listing, content_path, unpack
 from graft.datasets.manifest import Manifest
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import Verdict, find_flaws, judge
 from graft.disk import room_for, sync
-from graft.errors import Conflict, InvalidFields, InvalidInput, NotFound
+from graft.errors import Conflict, InvalidFields, NotFound
 from graft.tables import datasets as table
-from graft.tables import jobs
+from graft.tables import jobs, unfinished
 from graft.types import Interpolation, Monitor
 
 State = Literal["open", "validating", "ready", "rejected"]
@@ -113,13 +113,9 @@ class Datasets:
 
     def list(self, *, limit: int = 50, after: str | None = None) -> tuple[builtins.list[Dataset], bool]:
         """A page, newest first, of those older than the dataset `after`; and whether there are more."""
-        query = select(*_COLUMNS).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit + 1)
-        if after is not None:
-            last = self._place(after)
-            query = query.where(tuple_(table.c.created_at, table.c.id) < last)
         with reading(self._engine) as connection:
-            rows = connection.execute(query).mappings().all()
-        return [_dataset(dict(row)) for row in rows[:limit]], len(rows) > limit
+            rows, more = newest_first(connection, select(*_COLUMNS), table, "dataset", limit=limit, after=after)
+        return [_dataset(dict(row)) for row in rows], more
 
     def validating(self) -> builtins.list[str]:
         """Ids of the datasets that wait for `validate`."""
@@ -128,7 +124,7 @@ class Datasets:
 
     def delete(self, dataset_id: str) -> None:
         """Remove row and files. Raises NotFound; Conflict while a job that is not finished uses the dataset."""
-        used = exists().where(jobs.c.dataset == dataset_id, jobs.c.finished_at.is_(None))
+        used = exists().where(jobs.c.dataset == dataset_id, unfinished)
         with self._engine.begin() as connection:
             statement = delete(table).where(table.c.id == dataset_id, ~used).returning(table.c.id)
             gone = connection.execute(statement).all()
@@ -217,15 +213,6 @@ class Datasets:
             with suppress(FileNotFoundError):  # its owner, or another process's sweep, was faster
                 if left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-    def _place(self, dataset_id: str) -> tuple[int, str]:
-        """Where the dataset stands in the order of creation."""
-        try:
-            return self.get(dataset_id).created_at, dataset_id
-        except NotFound:
-            raise InvalidInput(
-                f"`after` must be the id of a dataset, the last one of the page before; received {dataset_id!r}."
-            ) from None
 
     def _row(self, dataset_id: str) -> dict[str, Any]:
         with reading(self._engine) as connection:

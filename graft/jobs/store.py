@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, exists, func, insert, select, tuple_, update
+from sqlalchemy import Engine, and_, case, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from graft import tables
-from graft.database import new_id, now_ms, reading
+from graft.database import new_id, newest_first, now_ms, reading
 from graft.errors import Conflict
 from graft.jobs import transitions
-from graft.jobs.records import FINISHED, OWNED, QUEUE_OF, Event, Job, Kind, State
+from graft.jobs.records import OWNED, QUEUE_OF, Event, Job, Kind, State
 from graft.jobs.transitions import COLUMNS, append, change, job_of
 
 _jobs = tables.jobs
@@ -79,11 +79,8 @@ class Jobs:
         wanted = {"state": state, "kind": kind, "model": model, "dataset": dataset}
         query = select(*COLUMNS).where(*(_jobs.c[name] == value for name, value in wanted.items() if value is not None))
         with reading(self._engine) as connection:
-            if after is not None:
-                query = query.where(tuple_(_jobs.c.created_at, _jobs.c.id) < transitions.place(connection, after))
-            query = query.order_by(_jobs.c.created_at.desc(), _jobs.c.id.desc()).limit(limit + 1)
-            rows = connection.execute(query).mappings().all()
-        return [job_of(row) for row in rows[:limit]], len(rows) > limit
+            rows, more = newest_first(connection, query, _jobs, "job", limit=limit, after=after)
+        return [job_of(row) for row in rows], more
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 100) -> EventPage:
         """A page, oldest first, of the events with ids above `after`; and whether there are more."""
@@ -120,7 +117,7 @@ class Jobs:
 
     def is_over(self, job_id: str) -> bool:
         """Whether the job has ended, or never was."""
-        query = select(exists().where(_jobs.c.id == job_id, _jobs.c.state.not_in(FINISHED)))
+        query = select(exists().where(_jobs.c.id == job_id, tables.unfinished))
         with reading(self._engine) as connection:
             return not connection.scalar(query)
 
@@ -133,7 +130,7 @@ class Jobs:
 
     def active_on_dataset(self, dataset: str) -> bool:
         """Whether a job that is not finished uses the dataset."""
-        query = select(exists().where(_jobs.c.dataset == dataset, _jobs.c.state.not_in(FINISHED)))
+        query = select(exists().where(_jobs.c.dataset == dataset, tables.unfinished))
         with reading(self._engine) as connection:
             return bool(connection.scalar(query))
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, null, select, updat
 
 from graft import tables
 from graft.database import now_ms
-from graft.errors import InvalidInput, NotFound, StaleFence
+from graft.errors import NotFound, StaleFence
 from graft.jobs.records import MAX_FAILURES, OWNED, Job
 
 _jobs = tables.jobs
@@ -23,14 +23,6 @@ def get(connection: Connection, job_id: str) -> Job:
     if row is None:
         raise NotFound(f"There is no job {job_id}. GET /api/v1/jobs lists them.")
     return job_of(row)
-
-
-def place(connection: Connection, job_id: str) -> tuple[int, str]:
-    """Where the job stands in the order of creation."""
-    row = connection.execute(select(_jobs.c.created_at, _jobs.c.id).where(_jobs.c.id == job_id)).one_or_none()
-    if row is None:
-        raise InvalidInput(f"`after` must be the id of a job, the last one of the page before; received {job_id!r}.")
-    return row.created_at, row.id
 
 
 def append(connection: Connection, job_id: str, type: str, data: Mapping[str, Any]) -> None:
