@@ -74,11 +74,15 @@ datasets = Table(
     Column("id", String(40), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("state", String(20), nullable=False),  # open, validating, ready, rejected
-    Column("revision", String(64)),  # set once ready
+    Column("revision", String(64)),  # set once ready, and kept while the next one is made
     Column("split_request", JSON, nullable=False),  # validation_split, test_split, split_seed
+    Column("boxes", String(10), nullable=False, server_default="crop"),  # crop, whole: what marked objects make
+    Column("files", Integer, nullable=False, server_default="0"),  # added so far
+    Column("bytes", BigInteger, nullable=False, server_default="0"),  # of these files
     Column("classes", JSON),
     Column("counts", JSON),  # {split: {class: pictures}}
-    Column("problems", JSON, nullable=False),
+    Column("checks", JSON, nullable=False, server_default="[]"),  # what is worth knowing, one entry a kind
+    Column("problems", JSON, nullable=False),  # file by file
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -101,4 +105,13 @@ aliases = Table(
     Column("model", String(63), primary_key=True),
     Column("alias", String(63), primary_key=True),
     Column("version", Integer, nullable=False),
+)
+
+# Who has sent an Idempotency-Key, and with what. The id of what is created is derived from `id`.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),  # sha256 of the caller and the key
+    Column("fingerprint", String(64), nullable=False),  # sha256 of the request
+    Column("created_at", BigInteger, nullable=False),
 )
