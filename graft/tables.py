@@ -81,7 +81,7 @@ datasets = Table(
     Column("bytes", BigInteger, nullable=False, server_default="0"),  # of these files
     Column("classes", JSON),
     Column("counts", JSON),  # {split: {class: pictures}}
-    Column("checks", JSON, nullable=False, server_default="[]"),  # what is worth knowing, one entry a kind
+    Column("checks", JSON),  # what is worth knowing, one entry a kind
     Column("problems", JSON, nullable=False),  # file by file
     Column("created_at", BigInteger, nullable=False),
 )
