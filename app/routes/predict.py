@@ -6,10 +6,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from app import uploads
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
+from app.pictures import pictures
 from app.schemas import Prediction
+from app.uploads import media_type
 from graft.errors import NotAPicture
 from graft.images import sniff
 
@@ -67,8 +68,8 @@ async def _predict(
     # Before megabytes are read for nothing. Which version answers is settled only when the prediction begins.
     await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
     limits = services.limits
-    files = await uploads.pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
-    if uploads.media_type(request) == "application/json" and sniff(files[0][1]) is None:
+    files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
+    if media_type(request) == "application/json" and sniff(files[0][1]) is None:
         raise NotAPicture(
             "A prediction takes a picture as the body, or multipart/form-data with file parts; received JSON, which is "
             "not accepted yet."
