@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from graft.disk import room_for, write_whole
 from graft.types import InputKey
+from graft.vgg16.heads import pooled
 from graft.vgg16.inputs import network_input
 from graft.vgg16.layers import INPUT, feature_shape
 from graft.vgg16.trunk import TrunkRunner
@@ -100,7 +101,9 @@ def extract(
         for first in range(0, len(pictures), EXTRACTION_BATCH):
             batch = pictures[first : first + EXTRACTION_BATCH]
             numbers = network_input(np.stack(list(islice(decoded, len(batch)))), kind.input.preprocessing)
-            features = _pool(trunk.run(numbers, INPUT, [kind.cut])[kind.cut], kind)
+            features = trunk.run(numbers, INPUT, [kind.cut])[kind.cut]
+            if kind.pooling is not None:
+                features = np.asarray(pooled(features, kind.pooling))
             yield list(zip(batch, features, strict=True))
 
 
@@ -112,13 +115,6 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Sequence
         done = futures.pop(0).result()
         futures += [pool.submit(work, item) for item in islice(waiting, 1)]
         yield done
-
-
-def _pool(features: Features, kind: FeatureKind) -> Features:
-    if kind.pooling is None:
-        return features
-    pooled: Features = features.mean((1, 2)) if kind.pooling == "avg" else features.max((1, 2))
-    return pooled
 
 
 def _file_size(kind: FeatureKind) -> int:

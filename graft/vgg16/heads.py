@@ -11,6 +11,7 @@ import tensorflow as tf
 from graft.vgg16.layers import (
     LAST,
     HeadSpec,
+    Pooling,
     between,
     feature_shape,
     head_shapes,
@@ -30,7 +31,7 @@ def head_logits(x: Any, weights: Weights, spec: HeadSpec, dropout_seed: Any = No
     batch's own statistics, and the new running statistics come back by parameter name. Without it, none do.
     """
     training, statistics = dropout_seed is not None, {}
-    x = _pool(x, spec)
+    x = x if len(x.shape) == 2 else pooled(x, spec.pooling)
     for i in range(1, len(spec.hidden_units) + 1):
         x = tf.nn.relu(tf.matmul(x, weights[f"dense_{i}/kernel"]) + weights[f"dense_{i}/bias"])
         if spec.batch_norm:
@@ -41,12 +42,11 @@ def head_logits(x: Any, weights: Weights, spec: HeadSpec, dropout_seed: Any = No
     return tf.matmul(x, weights["predictions/kernel"]) + weights["predictions/bias"], statistics
 
 
-def _pool(x: Any, spec: HeadSpec) -> Any:
-    if len(x.shape) == 2:
-        return x
-    if spec.pooling == "flatten":
+def pooled(x: Any, pooling: Pooling) -> Any:
+    """(n, height, width, channels) -> (n, channels), or all the numbers of a picture in one row for `flatten`."""
+    if pooling == "flatten":
         return tf.reshape(x, (-1, int(np.prod(x.shape[1:]))))
-    return tf.reduce_mean(x, (1, 2)) if spec.pooling == "avg" else tf.reduce_max(x, (1, 2))
+    return tf.reduce_mean(x, (1, 2)) if pooling == "avg" else tf.reduce_max(x, (1, 2))
 
 
 def _batch_norm(x: Any, weights: Weights, name: str, training: bool) -> tuple[Any, dict[str, Any]]:

@@ -39,12 +39,11 @@ def decode_predictions(probabilities: np.ndarray, top: int = 5) -> list[list[Ima
         raise ValueError(f"probabilities must have the shape (n, {CLASSES}); received {probabilities.shape}.")
     if top < 1:
         raise ValueError(f"top must be at least 1; received {top}.")
-    return [_decode(row, top) for row in probabilities]
-
-
-def _decode(row: np.ndarray, top: int) -> list[ImageNetLabel]:
-    # Equal probabilities come in the order that Keras' two steps leave them in: argsort picks, a stable sort orders.
-    picked = row.argsort()[-top:][::-1]
-    ordered = sorted(picked, key=lambda i: row[i], reverse=True)
     classes = imagenet_classes()
-    return [ImageNetLabel(classes[i][0], classes[i][1], int(i), float(row[i])) for i in ordered]
+    return [[ImageNetLabel(*classes[i], i, float(row[i])) for i in likeliest(row, top)] for row in probabilities]
+
+
+def likeliest(row: np.ndarray, top: int) -> list[int]:
+    """The classes of the `top` highest numbers of one row, highest first; equal ones in the order that Keras gives."""
+    order: list[int] = row.argsort()[::-1][:top].tolist()
+    return order

@@ -84,9 +84,9 @@ class HeadSpec:
 IMAGENET_HEAD = HeadSpec(pooling="flatten", hidden_units=(4096, 4096), batch_norm=False, dropout=0.0, classes=1000)
 
 
-def pooled_width(pooling: Pooling) -> int:
-    """Numbers a picture after the head's pooling of the last layer's output."""
-    size, _, channels = feature_shape(LAST)
+def pooled_width(pooling: Pooling, cut: str = LAST) -> int:
+    """Numbers a picture after the pooling of a layer's output; a head pools the last one's."""
+    size, _, channels = feature_shape(cut)
     return size * size * channels if pooling == "flatten" else channels
 
 
