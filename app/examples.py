@@ -44,8 +44,10 @@ DATASET: dict[str, Any] = {
     "name": "signs",
     "state": "ready",
     "revision": "6f1ed002ab5595859014ebf0951522d9f9b2d5c5b0a5b0d9a0e8f9c2b1d3e4f5",
+    "files": 398,
     "classes": ["0", "1"],
     "counts": {"train": {"0": 160, "1": 158}, "validation": {"0": 40, "1": 39}},
+    "checks": [],
     "problems": [{"path": "1/broken.jpg", "code": "not_a_picture", "message": "The picture's data ends early."}],
     "created_at": "2026-11-24T09:00:00Z",
 }

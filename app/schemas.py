@@ -8,7 +8,8 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from app import examples
-from graft.datasets import Dataset
+from graft.datasets import Dataset, NewDataset, SplitRequest
+from graft.datasets.layouts import Boxes
 from graft.engine import answers
 from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
@@ -163,6 +164,10 @@ class DatasetRequest(BaseModel):
     validation_split: Annotated[float, Field(ge=0, lt=1, examples=[0.2])] = 0.2
     test_split: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     split_seed: Annotated[int, Field(ge=0, lt=2**31, examples=[0])] = 0
+    boxes: Annotated[Boxes, Field(description="What marked objects make: a crop each, or whole pictures.")] = "crop"
+
+    def new(self) -> NewDataset:
+        return NewDataset(self.name, SplitRequest(self.validation_split, self.test_split, self.split_seed), self.boxes)
 
 
 class DatasetAnswer(BaseModel):
@@ -174,8 +179,10 @@ class DatasetAnswer(BaseModel):
     name: str
     state: str
     revision: str | None
+    files: int
     classes: list[str] | None
     counts: dict[str, dict[str, int]] | None
+    checks: list[dict[str, Any]] | None
     problems: list[dict[str, Any]]
     created_at: Instant
 

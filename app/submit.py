@@ -1,10 +1,9 @@
 """Taking on work: check what it needs, write the job, ring. All of it blocks on SQL and disk."""
 
-from pathlib import Path
 from typing import Any
 
-from app.schemas import DatasetRequest
-from graft.datasets import Dataset, Datasets
+from graft.datasets import Dataset, Datasets, NewDataset
+from graft.datasets.intake import Intake
 from graft.errors import Conflict
 from graft.jobs import QUEUE_OF, Doorbell, Job, Jobs
 from graft.registry import check_trainable
@@ -14,9 +13,9 @@ from graft.training.recipe import Recipe, check_keep
 RETRY_SECONDS = 2
 
 
-def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, archive: Path, wanted: DatasetRequest) -> Dataset:
-    """Unpack an archive into a new dataset, and queue its validation. The archive's file is gone afterwards."""
-    created = datasets.create(archive, **wanted.model_dump())
+def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, intake: Intake, new: NewDataset) -> Dataset:
+    """Make a dataset of what was taken in, and queue its validation."""
+    created = datasets.create(intake, new)
     _validation(jobs, doorbell, created.id)
     return created
 

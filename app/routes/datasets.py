@@ -4,7 +4,7 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -50,18 +50,15 @@ async def create(
     """The structure is checked before the answer; a job then decodes the pictures. Form fields go first."""
     if uploads.media_type(request) == "application/json":
         raise NotAnArchive("A dataset takes a zip: as the body, or as the part archive of a form; received JSON.")
-    archive = await run_in_threadpool(services.datasets.incoming)
-    upload = await uploads.archive_to(
-        archive, request, limit=services.limits.archive_bytes, fields=DatasetRequest.model_fields
-    )
-    try:
+    async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
+        upload = await uploads.archive_to(
+            intake.archive, request, limit=services.limits.archive_bytes, fields=DatasetRequest.model_fields
+        )
         wanted = _merge(query, upload)
-    except RequestValidationError:
-        await run_in_threadpool(archive.unlink)
-        raise
-    dataset = await run_in_threadpool(
-        submit.dataset, services.datasets, services.jobs, services.doorbell, archive, wanted
-    )
+        await run_in_threadpool(intake.unpack)
+        dataset = await run_in_threadpool(
+            submit.dataset, services.datasets, services.jobs, services.doorbell, intake, wanted.new()
+        )
     response.headers.update({"Location": f"/api/v1/datasets/{dataset.id}", "Retry-After": str(submit.RETRY_SECONDS)})
     return DatasetAnswer.of(dataset)
 

@@ -1,16 +1,22 @@
 """Datasets: an archive of labelled pictures in, a validated, split and hashed revision out.
 
-archives, zips   read an archive's members behind one Protocol, within its limits
-checks           the rules for member names, and what the folders say about splits and classes
-ingest           unpack, each file under the hash of its content
+archives         what an archive may cost, and how its members are read; formats, zips: each kind of archive
+names            the rules for the names of files
+intake           take in the files of one call, each under the hash of its content
+batches          what was added to a dataset, call by call
+layouts          from files to pictures with class and split; folders: what folders say
 validation       decode every picture
 splits           seeded, stratified splits where the folder has none
 manifest         what a revision is
-store            `Datasets`: all of it over the database and the home directory
+rows, files      a dataset in the database, and in the home directory
+job              the validation of a dataset
+store            `Datasets`: all of it
 """
 
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.manifest import Manifest, Picture, Split
-from graft.datasets.store import Dataset, Datasets
+from graft.datasets.rows import Dataset, NewDataset
+from graft.datasets.splits import SplitRequest
+from graft.datasets.store import Datasets
 
-__all__ = ["ArchiveLimits", "Dataset", "Datasets", "Manifest", "Picture", "Split"]
+__all__ = ["ArchiveLimits", "Dataset", "Datasets", "Manifest", "NewDataset", "Picture", "Split", "SplitRequest"]

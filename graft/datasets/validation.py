@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from graft import images
-from graft.datasets.ingest import SourceFile
+from graft.datasets.layouts import SourceFile
 from graft.datasets.manifest import Manifest, Picture
 from graft.datasets.splits import SplitRequest, carve
 from graft.errors import Interrupted, NotAPicture, TooLarge

@@ -1,16 +1,13 @@
-"""The rules for names in an archive, and what its folders say: which class, and which split."""
+"""What folders say: which class, and which split."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from graft.datasets.manifest import Split
+from graft.datasets.names import shown
 from graft.errors import InvalidInput
 
-MAX_NAME = 1024  # characters
-MAX_PART = 255  # bytes, as on every common file system
 SPLIT_FOLDERS: Final[Mapping[str, Split]] = {
     "train": "train",
     "valid": "validation",
@@ -18,7 +15,6 @@ SPLIT_FOLDERS: Final[Mapping[str, Split]] = {
     "validation": "validation",
     "test": "test",
 }
-_SYSTEM_FILES: Final = {"thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -29,54 +25,17 @@ class Place:
     label: str
 
 
-def clean_path(name: str) -> str:
-    """The member's name as a relative path in Unicode's composed form. Raises InvalidInput.
+def arrange(batches: Iterable[Iterable[str]]) -> dict[str, Place]:
+    """The split and class of each path: `class/file` or `split/class/file`, below any number of single folders.
 
-    Nothing is ever written under this path: it only says the class, and names the file in messages.
+    Each batch of paths is stripped of its single folders alone. Raises InvalidInput when the folders are neither, or
+    hold fewer than two classes.
     """
-    rule = _broken_rule(name)
-    if rule:
-        raise InvalidInput(f"{rule}; received {_shown(name)}. Pack the folder again with plain relative names.")
-    return unicodedata.normalize("NFC", "/".join(_parts(name)))
-
-
-def _broken_rule(name: str) -> str | None:
-    if len(name) > MAX_NAME or any(len(part.encode(errors="surrogatepass")) > MAX_PART for part in _parts(name)):
-        return f"A name in an archive may have at most {MAX_NAME} characters, and {MAX_PART} bytes between slashes"
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", name):
-        return "A name in an archive may not hold control characters"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return "A name in an archive must be relative"
-    if "\\" in name:
-        return "A name in an archive must use / between folders"
-    if ".." in name.split("/"):
-        return "A name in an archive may not hold '..'"
-    return None if _parts(name) else "A name in an archive may not be empty"
-
-
-def _parts(name: str) -> list[str]:
-    return [part for part in name.split("/") if part not in ("", ".")]
-
-
-def _shown(name: str) -> str:
-    return ascii(name if len(name) <= 80 else f"{name[:77]}...")
-
-
-def is_ignored(path: str) -> bool:
-    """Hidden files and what macOS and Windows leave behind."""
-    parts = path.split("/")
-    return any(p.startswith(".") or p == "__MACOSX" for p in parts) or parts[-1].lower() in _SYSTEM_FILES
-
-
-def arrange(paths: Iterable[str]) -> dict[str, Place]:
-    """The split and class of each file: `class/file` or `split/class/file`, below any number of single folders.
-
-    Raises InvalidInput when the folders are neither, or hold fewer than two classes.
-    """
-    folders = {path: tuple(path.split("/")) for path in paths}
+    folders: _Folders = {}
+    for paths in batches:
+        folders |= _strip_top({path: tuple(path.split("/")) for path in paths})
     if not folders:
-        raise InvalidInput(f"A dataset needs pictures in class folders; this archive holds no files. {_ADVICE}")
-    folders = _strip_top(folders)
+        raise InvalidInput(f"A dataset needs pictures in class folders; this one has no files. {_ADVICE}")
     _check_depth(folders, deepest=3 if _has_splits(folders) else 2)
     if _has_splits(folders):
         places = {path: Place(SPLIT_FOLDERS[parts[0].lower()], parts[1]) for path, parts in folders.items()}
@@ -119,12 +78,12 @@ def _check_depth(folders: _Folders, *, deepest: int) -> None:
     for path, parts in folders.items():
         if len(parts) < deepest:
             raise InvalidInput(
-                f"Every file must lie in a class folder; {_shown(path)} does not. Move it into one, or remove it. "
+                f"Every file must lie in a class folder; {shown(path)} does not. Move it into one, or remove it. "
                 f"{_ADVICE}"
             )
         if len(parts) > deepest:
             raise InvalidInput(
-                f"Every file must lie directly in its class folder; {_shown(path)} lies deeper. Move it up, or remove "
+                f"Every file must lie directly in its class folder; {shown(path)} lies deeper. Move it up, or remove "
                 f"it. {_ADVICE}"
             )
 
@@ -146,5 +105,5 @@ def _check_classes(labels: set[str]) -> None:
 
 
 def _named(names: set[str]) -> str:
-    shown = [_shown(name) for name in sorted(names)]
+    shown = [shown(name) for name in sorted(names)]
     return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

@@ -1,0 +1,106 @@
+"""A dataset's files in the home directory.
+
+datasets/.staging/         what one call sends, and what is thrown away
+datasets/ID/files/ab/HASH  every file under the hash of its content
+datasets/ID/added.json     which files were added, under which names
+datasets/ID/revisions/REVISION.json
+"""
+
+import errno
+import hashlib
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from graft.database import new_id
+from graft.datasets.archives import ArchiveLimits
+from graft.datasets.batches import Added
+from graft.datasets.intake import Intake, content_path
+from graft.disk import room_for, sync, write_whole
+
+ABANDONED_SECONDS = 24 * 3600
+
+
+class DatasetFiles:
+    """The folders of all datasets. Knows nothing of their states."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def intake(self, limits: ArchiveLimits) -> Iterator[Intake]:
+        """Somewhere to take files in; what nobody has moved away from there is gone afterwards."""
+        folder = self._root / ".staging" / new_id("upload")
+        with room_for("A dataset"):
+            folder.mkdir(parents=True)
+        try:
+            yield Intake(folder, limits)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def create(self, dataset_id: str, intake: Intake, added: Added) -> bool:
+        """Make what was taken in the dataset's folder. False: it has one already."""
+        with room_for("A dataset"):
+            added.write(intake.folder / "added.json")
+            try:
+                intake.folder.rename(self._folder(dataset_id))
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return False
+                raise
+            sync(self._root)
+        return True
+
+    def move_in(self, dataset_id: str, intake: Intake) -> None:
+        """Put what was taken in beside the dataset's other files. Nothing refers to it yet."""
+        with room_for("A dataset"):
+            for file in intake.folder.glob("files/*/*"):
+                self._place(dataset_id, file.name, file)
+
+    def keep(self, dataset_id: str, data: bytes) -> str:
+        """Store a file that was made here. Returns its sha256."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.content(dataset_id, sha256)
+        if not path.exists():
+            with room_for("A dataset"):
+                write_whole(path, data)
+        return sha256
+
+    def _place(self, dataset_id: str, sha256: str, file: Path) -> None:
+        path = self.content(dataset_id, sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(path)
+
+    def content(self, dataset_id: str, sha256: str) -> Path:
+        return content_path(self._folder(dataset_id), sha256)
+
+    def added(self, dataset_id: str) -> Added:
+        return Added.read(self._folder(dataset_id) / "added.json")
+
+    def write_added(self, dataset_id: str, added: Added) -> None:
+        with room_for("A dataset"):
+            added.write(self._folder(dataset_id) / "added.json")
+
+    def manifest(self, dataset_id: str, revision: str) -> Path:
+        return self._folder(dataset_id) / "revisions" / f"{revision}.json"
+
+    def discard(self, dataset_id: str) -> None:
+        """Out of the way in one step, then removed piece by piece."""
+        doomed = self._root / ".staging" / f"{dataset_id}.deleted"
+        doomed.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # one that was opened and never filled
+            self._folder(dataset_id).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Remove what a crash left behind over a day ago: what was taken in, and folders of no `known` dataset."""
+        orphans = (folder for folder in self._root.glob("ds_*") if folder.name not in known)
+        for left in (*self._root.glob(".staging/*"), *orphans):
+            with suppress(FileNotFoundError):  # its owner, or another process's sweep, was faster
+                if left.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                    shutil.rmtree(left)
+
+    def _folder(self, dataset_id: str) -> Path:
+        return self._root / dataset_id

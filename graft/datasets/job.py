@@ -1,0 +1,71 @@
+"""The job of kind `validate`: decode every picture, split, write the manifest; the dataset is ready or rejected."""
+
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Engine, update
+
+from graft.database import reading
+from graft.datasets import layouts, rows
+from graft.datasets.files import DatasetFiles
+from graft.datasets.layouts import Sources
+from graft.datasets.manifest import Manifest
+from graft.datasets.rows import Dataset
+from graft.datasets.validation import Problem, find_flaws, judge
+from graft.disk import room_for
+from graft.errors import InvalidInput
+from graft.tables import datasets as table
+from graft.types import Monitor
+
+
+def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels: int, monitor: Monitor) -> None:
+    """Does nothing to a dataset that is past validation. Raises NotFound, Interrupted, StaleFence, DiskFull."""
+    with reading(engine) as connection:
+        dataset = rows.get(connection, dataset_id)
+        splits = rows.split_request(connection, dataset_id)
+    if dataset.state != "validating":
+        return
+    added = files.added(dataset_id)
+    content = partial(files.content, dataset_id)
+    try:
+        sources = Sources(added.batches, content, dataset.boxes)
+        pictures = layouts.read(sources, partial(files.keep, dataset_id), monitor)
+    except InvalidInput as error:
+        monitor.guard()
+        _reject(engine, dataset, [asdict(Problem(None, "layout", str(error)))])
+        return
+    flaws = find_flaws(
+        sorted({picture.sha256 for picture in pictures}),
+        lambda sha256: content(sha256).read_bytes(),
+        max_pixels=max_pixels,
+        monitor=monitor,
+    )
+    verdict = judge(pictures, flaws, splits)
+    ignored = sum(batch.ignored for batch in added.batches)
+    monitor.event("validated", {"files": len(pictures), "bad": len(verdict.bad), "ignored": ignored})
+    monitor.guard()
+    if verdict.reasons:
+        _reject(engine, dataset, verdict.problems(), verdict.manifest)
+        return
+    with room_for("A dataset"):
+        verdict.manifest.write(files.manifest(dataset_id, verdict.manifest.revision))
+    files.write_added(dataset_id, replace(added, sealed=len(added.batches)))
+    revision = verdict.manifest.revision
+    _finish(engine, dataset, state="ready", revision=revision, problems=verdict.problems(), **_of(verdict.manifest))
+
+
+def _reject(engine: Engine, dataset: Dataset, problems: list[dict[str, Any]], manifest: Manifest | None = None) -> None:
+    """A dataset that has a revision keeps it, and what is known of that."""
+    of_manifest = _of(manifest) if manifest and not dataset.revision else {}
+    _finish(engine, dataset, state="rejected", problems=problems, **of_manifest)
+
+
+def _of(manifest: Manifest) -> dict[str, Any]:
+    return {"classes": manifest.classes, "counts": manifest.counts()}
+
+
+def _finish(engine: Engine, dataset: Dataset, **values: Any) -> None:
+    with engine.begin() as connection:
+        mine = (table.c.id == dataset.id, table.c.state == "validating")
+        connection.execute(update(table).where(*mine).values(**values))
