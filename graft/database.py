@@ -142,4 +142,13 @@ now_ms: Final[ColumnElement[int]] = _Now()
 
 def new_id(prefix: str) -> str:
     """`prefix_` and 16 random characters of a-z and 2-7 (80 bits)."""
-    return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"
+    return _spelled(prefix, secrets.token_bytes(10))
+
+
+def derived_id(prefix: str, digest: str) -> str:
+    """An id like those of new_id, and always the same one for a digest in hex."""
+    return _spelled(prefix, bytes.fromhex(digest)[:10])
+
+
+def _spelled(prefix: str, bits: bytes) -> str:
+    return f"{prefix}_{base64.b32encode(bits).decode().lower()}"

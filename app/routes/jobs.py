@@ -1,15 +1,19 @@
 """Jobs: start a training, follow it, stop it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
+from pydantic import StringConstraints
 
 from app import submit
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
 from app.json_route import JsonRoute
 from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
-from graft.jobs import Kind, State
+from graft.jobs import State
+
+BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
+Text = Annotated[str, StringConstraints(pattern=TEXT)]
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
@@ -34,14 +38,15 @@ def create(body: JobRequest, services: UseServices, response: Response) -> JobAn
 @router.get("", summary="List jobs, newest first", responses=problems(400))
 def index(
     services: UseServices,
-    state: Annotated[State | None, Query()] = None,
-    kind: Annotated[Kind | None, Query()] = None,
-    model: Annotated[str | None, Query(pattern=TEXT)] = None,
-    dataset: Annotated[str | None, Query(pattern=TEXT)] = None,
+    state: Annotated[tuple[State, ...], Query()] = (),
+    kind: Annotated[tuple[BuiltKind, ...], Query()] = (),
+    model: Annotated[tuple[Text, ...], Query()] = (),
+    dataset: Annotated[tuple[Text, ...], Query()] = (),
     limit: PageSize = 50,
     after: AfterId = None,
 ) -> Page[JobAnswer]:
-    jobs, more = services.jobs.list(limit=limit, after=after, state=state, kind=kind, model=model, dataset=dataset)
+    """A filter that is given several times takes any of its values."""
+    jobs, more = services.jobs.list(limit=limit, after=after, states=state, kinds=kind, models=model, datasets=dataset)
     return Page(data=[JobAnswer.of(job) for job in jobs], has_more=more)
 
 

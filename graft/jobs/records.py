@@ -62,3 +62,12 @@ class Event:
     type: str
     data: dict[str, Any]
     at: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a job is: the id of its newest event, its progress, and whether it has ended."""
+
+    event: int
+    progress: dict[str, Any] | None
+    finished: bool

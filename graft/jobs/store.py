@@ -1,6 +1,6 @@
 """The job table: every change of a job is one transaction that also appends to its event log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, and_, case, exists, func, insert, select, update
@@ -10,7 +10,7 @@ from graft import tables
 from graft.database import new_id, newest_first, now_ms, reading
 from graft.errors import Conflict
 from graft.jobs import transitions
-from graft.jobs.records import OWNED, QUEUE_OF, Event, Job, Kind, State
+from graft.jobs.records import OWNED, QUEUE_OF, Event, Job, Kind, Standing, State
 from graft.jobs.transitions import COLUMNS, append, change, job_of
 
 _jobs = tables.jobs
@@ -34,6 +34,7 @@ class Jobs:
         self,
         kind: Kind,
         *,
+        id: str | None = None,
         model: str | None = None,
         dataset: str | None = None,
         revision: str | None = None,
@@ -41,9 +42,12 @@ class Jobs:
         priority: int = 0,
         metadata: dict[str, Any] | None = None,
     ) -> Job:
-        """Queue a job. A higher priority is claimed first. The caller rings the doorbell."""
+        """Queue a job. A higher priority is claimed first. The caller rings the doorbell.
+
+        id: for a caller that must not create the job twice. Raises Conflict when there is a job with that id.
+        """
         statement = insert(_jobs).values(
-            id=new_id("job"),
+            id=id or new_id("job"),
             kind=kind,
             queue=QUEUE_OF[kind],
             state="queued",
@@ -56,9 +60,12 @@ class Jobs:
             created_at=now_ms,
             queued_at=now_ms,
         )
-        with self._engine.begin() as connection:
-            job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
-            append(connection, job.id, "queued", {})
+        try:
+            with self._engine.begin() as connection:
+                job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
+                append(connection, job.id, "queued", {})
+        except IntegrityError:
+            raise Conflict(f"A job is created once; {id} is there already. Look at it, or choose another id.") from None
         return job
 
     def get(self, job_id: str) -> Job:
@@ -70,14 +77,17 @@ class Jobs:
         *,
         limit: int = 50,
         after: str | None = None,
-        state: State | None = None,
-        kind: Kind | None = None,
-        model: str | None = None,
-        dataset: str | None = None,
+        states: Collection[State] = (),
+        kinds: Collection[Kind] = (),
+        models: Collection[str] = (),
+        datasets: Collection[str] = (),
     ) -> JobPage:
-        """A page, newest first, of those older than the job `after`; and whether there are more."""
-        wanted = {"state": state, "kind": kind, "model": model, "dataset": dataset}
-        query = select(*COLUMNS).where(*(_jobs.c[name] == value for name, value in wanted.items() if value is not None))
+        """A page, newest first, of those older than the job `after`; and whether there are more.
+
+        Each filter that names anything asks for one of what it names.
+        """
+        wanted = {"state": states, "kind": kinds, "model": models, "dataset": datasets}
+        query = select(*COLUMNS).where(*(_jobs.c[name].in_(values) for name, values in wanted.items() if values))
         with reading(self._engine) as connection:
             rows, more = newest_first(connection, query, _jobs, "job", limit=limit, after=after)
         return [job_of(row) for row in rows], more
@@ -90,6 +100,15 @@ class Jobs:
             transitions.get(connection, job_id)
             rows = connection.execute(query.order_by(log.c.id).limit(limit + 1)).all()
         return [Event(*row) for row in rows[:limit]], len(rows) > limit
+
+    def standings(self, job_ids: Collection[str]) -> dict[str, Standing]:
+        """How far each of these jobs is, in one look; those that do not exist are left out."""
+        log = tables.job_events
+        newest = select(func.max(log.c.id)).where(log.c.job_id == _jobs.c.id).scalar_subquery()
+        query = select(_jobs.c.id, newest, _jobs.c.progress, _jobs.c.finished_at.is_not(None))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.where(_jobs.c.id.in_(job_ids)))
+            return {row[0]: Standing(*row[1:]) for row in rows}
 
     def cancel(self, job_id: str) -> Job:
         """Cancel: at once when it is queued, by its supervisor when it runs. Raises Conflict when it is finished."""

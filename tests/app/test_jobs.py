@@ -1,6 +1,6 @@
 """Jobs over HTTP: taken on, followed, stopped."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -160,17 +160,20 @@ def test_lists_are_filtered_and_paged(client: Client, dataset: str) -> None:
     ids = [create(client, dataset, model=model)["id"] for model in ("a", "b", "a")]
 
     def listed(**params: object) -> tuple[list[str], bool]:
-        page = client.get(JOBS, params={k: str(v) for k, v in params.items()}).json()
+        page = client.get(JOBS, params=cast("dict[str, str]", params)).json()
         return [job["id"] for job in page["data"]], page["has_more"]
 
     assert set(listed(kind="train")[0]) == set(ids)
     assert set(listed(model="a")[0]) == {ids[0], ids[2]}
     assert listed(model="a", state="running") == ([], False)
+    assert set(listed(model=["a", "b"], state=["running", "queued"])[0]) == set(ids)
+    assert set(listed(kind=["train", "validate"], dataset=dataset)[0]) > set(ids)
     first, more = listed(kind="train", limit=2)
     rest, no_more = listed(kind="train", limit=2, after=first[-1])
     assert (more, no_more) == (True, False)
     assert sorted(first + rest) == sorted(ids)
-    check_problem(client.get(JOBS, params={"state": "asleep"}), 422, "state", "asleep")
+    check_problem(client.get(JOBS, params={"state": ["queued", "asleep"]}), 422, "state", "asleep")
+    check_problem(client.get(JOBS, params={"kind": "export"}), 422, "kind", "'validate' or 'train'", "export")
     check_problem(client.get(JOBS, params={"limit": 0}), 422, "limit")
     check_problem(client.get(JOBS, params={"after": "job_none"}), 400, "job_none")
 

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, func, insert, inspect, select, update
 
-from graft.database import connect, migrate, new_id, now_ms, reading
+from graft.database import connect, derived_id, migrate, new_id, now_ms, reading
 from graft.tables import aliases, metadata
 
 
@@ -98,3 +98,10 @@ def test_ids_are_short_lower_case_and_never_the_same() -> None:
     ids = {new_id("job") for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch(r"job_[a-z2-7]{16}", each) for each in ids)
+
+
+def test_an_id_can_be_derived() -> None:
+    digest = "00112233445566778899" + "ab" * 22
+    assert derived_id("job", digest) == "job_aaisem2ekvthpcez"
+    assert re.fullmatch(r"ds_[a-z2-7]{16}", derived_id("ds", digest))
+    assert derived_id("job", "ff" + digest[2:]) != derived_id("job", digest)

@@ -197,16 +197,41 @@ def test_lists_are_newest_first_in_pages_that_do_not_overlap(jobs: Jobs) -> None
     jobs.create("validate", dataset="ds_1")
     seen: list[Job] = []
     while True:
-        page, more = jobs.list(limit=2, after=seen[-1].id if seen else None, model="m")
+        page, more = jobs.list(limit=2, after=seen[-1].id if seen else None, models=["m"])
         seen += page
         if not more:
             break
     assert {job.id for job in seen} == made
     assert len(seen) == 5
     assert [job.created_at for job in seen] == sorted((job.created_at for job in seen), reverse=True)
-    assert [job.kind for job in jobs.list(dataset="ds_1")[0]] == ["validate"]
-    assert jobs.list(state="running") == ([], False)
-    assert len(jobs.list(kind="train")[0]) == 6
+    assert [job.kind for job in jobs.list(datasets=["ds_1"])[0]] == ["validate"]
+    assert jobs.list(states=["running"]) == ([], False)
+    assert len(jobs.list(states=["running", "queued"])[0]) == 7
+    assert len(jobs.list(kinds=["train"])[0]) == 6
+    assert len(jobs.list(kinds=["train"], models=["another", "nobody's"])[0]) == 1
+
+
+def test_a_job_with_an_id_of_the_caller_s_is_created_once(jobs: Jobs) -> None:
+    assert jobs.create("train", id="job_mine", model="m").id == "job_mine"
+    with pytest.raises(Conflict, match="job_mine is there already"):
+        jobs.create("train", id="job_mine", model="other")
+    assert [(job.id, job.model) for job in jobs.list()[0]] == [("job_mine", "m")]
+    assert types(jobs, jobs.get("job_mine")) == ["queued"]
+
+
+def test_standings_of_several_jobs(jobs: Jobs) -> None:
+    running, waiting = jobs.create("train", priority=1), jobs.create("train")
+    claimed(jobs)
+    jobs.progress(running.id, 1, {"phase": "training"})
+    before = jobs.standings([running.id, waiting.id, "job_none"])
+    assert {this: (standing.progress, standing.finished) for this, standing in before.items()} == {
+        running.id: ({"phase": "training"}, False),
+        waiting.id: (None, False),
+    }
+    jobs.succeed(running.id, 1)
+    after = jobs.standings([running.id])[running.id]
+    assert after.finished
+    assert after.event == jobs.events(running.id)[0][-1].id > before[running.id].event
 
 
 def test_events_come_in_pages(jobs: Jobs) -> None:
