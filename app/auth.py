@@ -8,6 +8,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.exceptions import HTTPException
 
 HEADER = "X-API-Key"
+ANONYMOUS = "anonymous"
 # For the OpenAPI document; they refuse nobody.
 SCHEMES = (
     Security(HTTPBearer(auto_error=False, description="Authorization: Bearer KEY")),
@@ -20,13 +21,22 @@ def require_key(request: Request) -> None:
     keys: frozenset[str] = request.app.state.api_keys
     if not keys:
         return
-    given = _bearer(request) or request.headers.get(HEADER)
+    given = _given(request)
     if not given:
         raise _refusal("none arrived")
     # Every key is compared, in constant time: how long the answer takes tells nothing about any of them.
     # A header's text is its bytes read as latin-1.
     if not sum(hmac.compare_digest(given.encode("latin-1"), key.encode()) for key in keys):
         raise _refusal("the one that arrived is not among the configured ones")
+
+
+def caller(request: Request) -> str:
+    """Who asks, after require_key: the key, or `anonymous` where none is configured."""
+    return _given(request) or ANONYMOUS if request.app.state.api_keys else ANONYMOUS
+
+
+def _given(request: Request) -> str | None:
+    return _bearer(request) or request.headers.get(HEADER)
 
 
 def _bearer(request: Request) -> str | None:

@@ -12,6 +12,7 @@ from app.predicts import Predicts
 from app.schemas import TEXT
 from app.warmup import Warmup
 from graft.datasets import Datasets
+from graft.idempotency import IdempotencyKeys
 from graft.jobs import Doorbell, Jobs
 from graft.registry import Registry
 
@@ -32,6 +33,7 @@ class Services:
     jobs: Jobs
     datasets: Datasets
     registry: Registry
+    idempotency: IdempotencyKeys
     doorbell: Doorbell
     engine: Warmup[Predicts]
     drain: Drain

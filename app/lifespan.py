@@ -14,6 +14,7 @@ from app.draining import Drain
 from app.predicts import Predicts
 from app.warmup import Warmup
 from graft.database import connect, migrate
+from graft.idempotency import IdempotencyKeys
 from graft.jobs import broker_options
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
@@ -50,6 +51,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 jobs=stores.jobs,
                 datasets=stores.datasets,
                 registry=stores.registry,
+                idempotency=IdempotencyKeys(engine),
                 doorbell=doorbell,
                 engine=Warmup(lambda: predictor(settings, stores)),
                 drain=Drain(),

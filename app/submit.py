@@ -42,10 +42,12 @@ def training(
     recipe: Recipe,
     priority: int,
     metadata: dict[str, Any],
+    id: str | None = None,
 ) -> Job:
-    """Queue a training run on the dataset's revision of this moment.
+    """Queue a training run on the dataset's revision of this moment, under an id of the caller's where it has one.
 
-    Raises NotFound for the dataset; Conflict while it is not ready, and for the built-in model's name.
+    Raises NotFound for the dataset; Conflict while it is not ready, for the built-in model's name, and for
+    an id that is taken.
     """
     check_trainable(model)
     found = datasets.get(dataset)
@@ -53,6 +55,7 @@ def training(
     check_keep(recipe, sum((found.counts or {}).get("validation", {}).values()))
     job = jobs.create(
         "train",
+        id=id,
         model=model,
         dataset=dataset,
         revision=revision,

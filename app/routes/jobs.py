@@ -8,9 +8,10 @@ from pydantic import StringConstraints
 from app import submit
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
+from app.idempotency import UseOnce
 from app.json_route import JsonRoute
 from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
-from graft.jobs import State
+from graft.jobs import Job, State
 
 BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
 Text = Annotated[str, StringConstraints(pattern=TEXT)]
@@ -19,18 +20,23 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
 
 @router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413, 507))
-def create(body: JobRequest, services: UseServices, response: Response) -> JobAnswer:
+def create(body: JobRequest, services: UseServices, response: Response, once: UseOnce) -> JobAnswer:
     """The dataset must be ready; the job keeps to its revision of this moment. Progress is at the answer's Location."""
-    job = submit.training(
-        services.datasets,
-        services.jobs,
-        services.doorbell,
-        dataset=body.dataset,
-        model=body.model,
-        recipe=body.recipe,
-        priority=body.priority,
-        metadata=body.metadata,
-    )
+
+    def train(id: str | None) -> Job:
+        return submit.training(
+            services.datasets,
+            services.jobs,
+            services.doorbell,
+            dataset=body.dataset,
+            model=body.model,
+            recipe=body.recipe,
+            priority=body.priority,
+            metadata=body.metadata,
+            id=id,
+        )
+
+    job = once.make("job", services.jobs.get, train)
     response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(submit.RETRY_SECONDS)})
     return JobAnswer.of(job)
 
