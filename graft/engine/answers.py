@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from graft.types import Precision
+from graft.vgg16.layers import Pooling
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one request, all of it from one version."""
+    """What one model says of the pictures of a request, all of it from one version."""
 
     model: str
     version: int
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The trunk's own output for each picture: `vectors` is (n, d) float32, a row for each of `filenames`."""
+
+    layer: str
+    pooling: Pooling
+    filenames: tuple[str | None, ...]
+    vectors: npt.NDArray[np.float32]
 
 
 ClassifierState = Literal["verified", "unverified", "missing"]

@@ -1,45 +1,76 @@
-"""One batch of pictures for any mix of grafts through the one trunk: each leaves at its graft's cut."""
+"""One batch of pictures through the one trunk: each leaves at every cut where something of it is wanted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from graft.vgg16.heads import Graft
-from graft.vgg16.layers import INPUT, position
+from graft.vgg16.heads import pooled
+from graft.vgg16.layers import INPUT, Pooling, position
 from graft.vgg16.trunk import TrunkRunner
 
 Array = npt.NDArray[np.float32]
 
 
+class Branch(Protocol):
+    """What leaves the trunk at a cut: a graft, or an embedding. The pictures of equal branches run together."""
+
+    @property
+    def cut(self) -> str: ...
+
+    def answer(self, features: Array) -> Array:
+        """(n, height, width, channels) at the cut -> (n, any number)."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The trunk's own output at a cut, pooled to one row a picture."""
+
+    cut: str
+    pooling: Pooling
+
+    def answer(self, features: Array) -> Array:
+        return np.asarray(pooled(features, self.pooling))
+
+
 @dataclass(frozen=True)
 class Asked:
-    """One picture, as `network_input` makes it, (224, 224, 3) float32, and the graft that shall answer."""
+    """One picture, as `network_input` makes it, (224, 224, 3) float32, and where it is wanted: once at least."""
 
     numbers: Array
-    graft: Graft
+    branches: tuple[Branch, ...]
 
 
-def run(trunk: TrunkRunner, batch: Sequence[Asked]) -> list[Array]:
-    """Logits (classes,) for each, in order. No trunk layer runs for a picture whose graft leaves before it."""
-    answers: dict[int, Array] = {}
+def run(trunk: TrunkRunner, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
+    """For each picture what its branches answer, in their order, each (any number,).
+
+    A trunk layer runs once for a picture with a branch after it, and never for another.
+    """
+    answers: list[dict[Branch, Array]] = [{} for _ in batch]
     inside = list(range(len(batch)))  # the pictures that are still in the trunk, as rows of `features`
     features, at = np.stack([asked.numbers for asked in batch]), INPUT
-    for cut in sorted({asked.graft.cut for asked in batch}, key=position):
-        features, at = trunk.run(features, at, [cut])[cut], cut
-        for rows in _rows_by_graft(inside, batch, cut):
-            logits = batch[inside[rows[0]]].graft.logits(features[rows])
-            answers |= {inside[row]: answer for row, answer in zip(rows, logits, strict=True)}
-        staying = [row for row, i in enumerate(inside) if batch[i].graft.cut != cut]
+    for cut in sorted({branch.cut for asked in batch for branch in asked.branches}, key=position):
+        staying = [row for row, i in enumerate(inside) if _last(batch[i]) >= position(cut)]
         features, inside = features[staying], [inside[row] for row in staying]
-    return [answers[i] for i in range(len(batch))]
+        features, at = trunk.run(features, at, [cut])[cut], cut
+        for branch, rows in _rows_by_branch([batch[i] for i in inside], cut):
+            for row, answer in zip(rows, branch.answer(features[rows]), strict=True):
+                answers[inside[row]][branch] = answer
+    return [tuple(found[branch] for branch in asked.branches) for asked, found in zip(batch, answers, strict=True)]
 
 
-def _rows_by_graft(inside: Sequence[int], batch: Sequence[Asked], cut: str) -> Iterable[list[int]]:
-    """The rows whose graft is cut here, those of one graft together."""
-    groups: dict[int, list[int]] = {}
-    for row, i in enumerate(inside):
-        if batch[i].graft.cut == cut:
-            groups.setdefault(id(batch[i].graft), []).append(row)
-    return groups.values()
+def _last(asked: Asked) -> int:
+    """The position of a picture's last cut."""
+    return max(position(branch.cut) for branch in asked.branches)
+
+
+def _rows_by_branch(inside: Sequence[Asked], cut: str) -> Iterator[tuple[Branch, list[int]]]:
+    """Each branch at this cut, with the rows of the pictures that want it."""
+    rows: dict[Branch, list[int]] = {}
+    for row, asked in enumerate(inside):
+        for branch in asked.branches:
+            if branch.cut == cut:
+                rows.setdefault(branch, []).append(row)
+    yield from rows.items()

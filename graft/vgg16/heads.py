@@ -82,8 +82,8 @@ class Graft:
         self._function, names = graft_function(cut, spec)
         self._weights = [tf.constant(weights[name]) for name in names]
 
-    def logits(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(n, height, width, channels) float32 at the cut -> (n, classes) float32."""
+    def answer(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n, height, width, channels) float32 at the cut -> logits (n, classes) float32."""
         return np.asarray(self._function(tf.constant(features), *self._weights))
 
 

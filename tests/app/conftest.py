@@ -135,8 +135,19 @@ class Client:
         return version
 
 
-def publish(registry: Registry, model: str, version: int, job: str, *, trunk_digest: str = TRUNK_DIGEST) -> None:
-    weights = {"predictions/kernel": np.zeros((512, 3), np.float32), "predictions/bias": np.zeros(3, np.float32)}
+def publish(
+    registry: Registry,
+    model: str,
+    version: int,
+    job: str,
+    *,
+    trunk_digest: str = TRUNK_DIGEST,
+    input: InputKey = InputKey(),  # noqa: B008 - frozen
+    scale: float = 0.0,
+) -> None:
+    """A softmax on the pooled trunk; scale: of its seeded random weights."""
+    kernel = np.random.default_rng(version).normal(0, scale, (512, 3)).astype(np.float32)
+    weights = {"predictions/kernel": kernel, "predictions/bias": np.zeros(3, np.float32)}
     card = ModelCard(
         model=model,
         version=version,
@@ -145,7 +156,7 @@ def publish(registry: Registry, model: str, version: int, job: str, *, trunk_dig
         tail=(),
         head=HeadSpec(pooling="avg", hidden_units=(), batch_norm=False, dropout=0.0, classes=3),
         classes=CLASSES,
-        input=InputKey(),
+        input=input,
         trunk_digest=trunk_digest,
         parameters=tuple(
             Parameter(name=name, shape=array.shape, trainable=True, count=array.size) for name, array in weights.items()

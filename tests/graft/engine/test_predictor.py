@@ -1,33 +1,48 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from graft.database import connect, migrate
 from graft.engine.models import LoadedModels
-from graft.engine.predictor import Predictor
+from graft.engine.predictor import File, Predictor
+from graft.engine.runtime import Array, Asked
 from graft.errors import CorruptVersion, MissingWeights, NotAPicture, NotFound, Unavailable
 from graft.registry import Registry
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
+from graft.types import InputKey, Interpolation
+from graft.vgg16.layers import Pooling
 from tests.app.conftest import publish
 from tests.drawing import CLASSES, jpeg
+from tests.networks import keras_trunk
 
+PICTURES: list[File] = [("one.jpg", jpeg("discs", 1)), (None, jpeg("stripes", 2))]
+# Models of three distinct inputs, two of which want the same pixels.
+INPUTS = {
+    "near": InputKey(),
+    "raw": InputKey(preprocessing="none"),
+    "smooth": InputKey(interpolation="bilinear"),
+    "near2": InputKey(),
+}
 BYTES_A_MODEL = (512 * 3 + 3) * 4
 
 
 @pytest.fixture(scope="module")
 def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """A registry with the models a, b and c."""
+    """A registry with the models a, b and c, which know nothing, and those of INPUTS."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), weights_dir=trunk_file.parent)
     engine = connect(settings.sqlalchemy_url)
     migrate(engine)
     stores = open_stores(settings, engine)
     for model in ("a", "b", "c"):
         publish(stores.registry, model, 1, f"job_{model}")
+    for model, key in INPUTS.items():
+        publish(stores.registry, model, 1, f"job_{model}", input=key, scale=0.1)
     yield stores
     engine.dispose()
 
@@ -37,8 +52,8 @@ def predictor_of(stores: Stores, timeout: float = 60) -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def predictor(stores: Stores) -> Iterator[Predictor]:
-    predictor = predictor_of(stores)
+def predictor(stores: Stores) -> Iterator["Noting"]:
+    predictor = Noting(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=60)
     predictor.start()
     yield predictor
     predictor.close()
@@ -74,9 +89,68 @@ def test_what_would_answer_can_be_asked_before(predictor: Predictor) -> None:
         predictor.resolve("vgg16")
 
 
+class Noting(Predictor):
+    """Notes what is decoded and what enters the trunk."""
+
+    decoded: tuple[str, ...] = ()
+    entered = 0
+
+    def _decode(self, files: Sequence[File], interpolation: Interpolation) -> np.ndarray:
+        self.decoded += (interpolation,)
+        return super()._decode(files, interpolation)
+
+    def _run(self, asked: Sequence[Asked]) -> list[tuple[Array, ...]]:
+        self.entered += len(asked)
+        return super()._run(asked)
+
+
+def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: Noting) -> None:
+    alone = {model: predictor.predict(model, PICTURES) for model in INPUTS}
+    predictor.decoded, predictor.entered = (), 0
+    asked = ["smooth", "near2", "raw", "near"]
+    together = predictor.predict_many(asked, PICTURES)
+    assert (sorted(predictor.decoded), predictor.entered) == (["bilinear", "nearest"], 3 * len(PICTURES))
+    assert [answer.model for answer in together] == asked
+    for answer in together:
+        assert (answer.version, len(answer.entries)) == (1, len(PICTURES))
+        for mine, entry in zip(alone[answer.model].entries, answer.entries, strict=True):
+            assert entry.filename == mine.filename
+            assert [guess.label for guess in entry.top] == [guess.label for guess in mine.top]
+            assert [guess.probability for guess in entry.top] == pytest.approx([g.probability for g in mine.top], 1e-4)
+    assert together[0].entries[0].top != together[3].entries[0].top, "another input is another answer"
+
+
+def test_of_many_models_each_must_be_able_to_answer(predictor: Predictor) -> None:
+    with pytest.raises(NotFound, match="received 'nobody'"):
+        predictor.predict_many(["a", "nobody"], PICTURES)
+    with pytest.raises(MissingWeights):
+        predictor.predict_many(["a", "vgg16"], PICTURES)
+
+
+def test_embeddings_are_keras_s(predictor: Predictor, stores: Stores, real_pictures: list[Path]) -> None:
+    trunk, layers = keras_trunk(stores.weights.trunk()), keras.layers
+    asked: list[tuple[str, Pooling, keras.layers.Layer]] = [
+        ("block3_conv2", "avg", layers.GlobalAveragePooling2D()),
+        ("block4_pool", "max", layers.GlobalMaxPooling2D()),
+        ("block5_conv1", "flatten", layers.Flatten()),
+        ("block5_pool", "avg", layers.GlobalAveragePooling2D()),
+    ]
+    model = keras.Model(trunk.input, [pool(trunk.get_layer(name).output) for name, _, pool in asked])
+    files = real_pictures[:2]
+    loaded = [keras.utils.img_to_array(keras.utils.load_img(file, target_size=(224, 224))) for file in files]
+    theirs = model.predict_on_batch(keras.applications.vgg16.preprocess_input(np.stack(loaded)))
+    for (layer, pooling, _), output in zip(asked, theirs, strict=True):
+        ours = predictor.embed(layer, pooling, [(file.name, file.read_bytes()) for file in files])
+        assert (ours.layer, ours.pooling, ours.filenames) == (layer, pooling, tuple(file.name for file in files))
+        assert (ours.vectors.shape, ours.vectors.dtype.name) == (output.shape, "float32")
+        np.testing.assert_allclose(ours.vectors, output, rtol=1e-4, atol=1e-5 * output.max())
+
+
 def test_a_bad_file_is_named(predictor: Predictor) -> None:
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
         predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")])
+    with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
+        predictor.embed("block5_pool", "avg", [("notes.txt", b"no picture")])
 
 
 def test_what_does_not_exist(predictor: Predictor) -> None:
@@ -152,4 +226,4 @@ def test_a_version_of_another_trunk_is_not_served(stores: Stores) -> None:
 def test_a_model_larger_than_the_memory_is_served_alone(stores: Stores) -> None:
     models = LoadedModels(stores.registry, memory_bytes=1)
     assert models.get("a", 1) is models.get("a", 1)
-    assert np.isfinite(models.get("b", 1).graft.logits(np.zeros((1, 7, 7, 512), np.float32))).all()
+    assert np.isfinite(models.get("b", 1).graft.answer(np.zeros((1, 7, 7, 512), np.float32))).all()
