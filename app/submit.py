@@ -23,7 +23,7 @@ def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, intake: Intake, 
 def forgotten_validations(datasets: Datasets, jobs: Jobs, doorbell: Doorbell) -> None:
     """Queue what a crash between a dataset's row and its job's row has left without a job."""
     for dataset in datasets.validating():
-        if not jobs.active_on_dataset(dataset):
+        if not jobs.validates(dataset):
             _validation(jobs, doorbell, dataset)
 
 
@@ -46,13 +46,15 @@ def training(
 ) -> Job:
     """Queue a training run on the dataset's revision of this moment, under an id of the caller's where it has one.
 
-    Raises NotFound for the dataset; Conflict while it is not ready, for the built-in model's name, and for
+    On a dataset that is being validated it waits for the revision that comes of that. Raises NotFound for the dataset;
+    Conflict when it has no revision and gets none by itself, for the built-in model's name, and for
     an id that is taken.
     """
     check_trainable(model)
     found = datasets.get(dataset)
-    revision = _ready(found)
-    check_keep(recipe, sum((found.counts or {}).get("validation", {}).values()))
+    revision = _revision(found)
+    if revision:
+        check_keep(recipe, sum((found.counts or {}).get("validation", {}).values()))
     job = jobs.create(
         "train",
         id=id,
@@ -67,12 +69,14 @@ def training(
     return job
 
 
-def _ready(found: Dataset) -> str:
-    """The revision of a dataset that can be trained on. Raises Conflict for any other."""
-    rule = "A dataset must be ready before a job trains on it"
-    if found.revision is not None and found.state == "ready":
+def _revision(found: Dataset) -> str | None:
+    """What a training that is asked for now works on; None: what comes of the validation that is under way."""
+    if found.state == "validating":
+        return None
+    if found.revision is not None:
         return found.revision
-    if found.state == "rejected":
-        reasons = "; ".join(str(each.get("message")) for each in found.problems[:3])
-        raise Conflict(f"{rule}; {found.id} was rejected: {reasons} Upload a corrected one.")
-    raise Conflict(f"{rule}; {found.id} is {found.state}. Ask again soon.", retry_after=RETRY_SECONDS)
+    rule = "A dataset must be committed and valid before a job trains on it"
+    if found.state == "open":
+        raise Conflict(f"{rule}; {found.id} is open. Add files, then POST /api/v1/datasets/{found.id}/commit.")
+    reasons = "; ".join(str(each.get("message")) for each in found.problems[:3])
+    raise Conflict(f"{rule}; {found.id} was rejected: {reasons} Upload a corrected one.")

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
 )
 
 metadata = MetaData(
@@ -56,6 +57,8 @@ jobs = Table(
 
 # Of a job: it waits, runs, or is being cancelled.
 unfinished = jobs.c.finished_at.is_(None)
+# Of a job: it cannot run before its dataset has been validated.
+waits_for_dataset = and_(jobs.c.kind == "train", jobs.c.dataset.is_not(None), jobs.c.revision.is_(None))
 
 job_events = Table(
     "job_events",

@@ -57,7 +57,13 @@ def main(
     jobs = open_stores(settings, engine).jobs
     app = create_celery(settings)
     doorbell = TaskDoorbell(app.send_task)
-    supervisor = Supervisor(jobs, queue, heartbeat_seconds=settings.heartbeat_seconds, command=command)
+
+    def after(job: Job) -> None:
+        """A validated dataset lets the trainings run that waited for it."""
+        if job.kind == "validate":
+            _ring_for_what_waits(jobs, doorbell, QUEUE_OF["train"], job.id)
+
+    supervisor = Supervisor(jobs, queue, heartbeat_seconds=settings.heartbeat_seconds, command=command, on_end=after)
     tasks.register(app, supervisor)
     reaper = Reaper(
         jobs,

@@ -42,12 +42,14 @@ class Supervisor:
         heartbeat_seconds: float,
         grace_seconds: float = GRACE_SECONDS,
         command: Callable[[Job], Sequence[str]] = job_command,
+        on_end: Callable[[Job], None] = lambda _job: None,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._heartbeat_seconds = heartbeat_seconds
         self._grace_seconds = grace_seconds
         self._command = command
+        self._on_end = on_end  # after each run, however it ended
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._wake = threading.Event()
         self._stopping = False
@@ -76,6 +78,7 @@ class Supervisor:
             stopped = self._watch(job, process)
         state = self._settle(job, process, stopped)
         logger.info("%s (%s) is %s after %.1f s", job.id, job.kind, state, time.monotonic() - started)
+        self._on_end(job)
 
     def _watch(self, job: Job, process: JobProcess) -> bool:
         """Wait for the process to end, with heartbeats. True: it was asked to stop."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from graft import tables
@@ -44,6 +44,8 @@ class Jobs:
     ) -> Job:
         """Queue a job. A higher priority is claimed first. The caller rings the doorbell.
 
+        A training on a dataset without a revision waits until the dataset is validated, and fails when it is rejected.
+
         id: for a caller that must not create the job twice. Raises Conflict when there is a job with that id.
         """
         statement = insert(_jobs).values(
@@ -64,6 +66,9 @@ class Jobs:
             with self._engine.begin() as connection:
                 job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
                 append(connection, job.id, "queued", {})
+                if dataset is not None and revision is None:  # its validation may have ended a moment ago
+                    transitions.settle_waiting(connection, dataset)
+                    job = transitions.get(connection, job.id)
         except IntegrityError:
             raise Conflict(f"A job is created once; {id} is there already. Look at it, or choose another id.") from None
         return job
@@ -143,13 +148,13 @@ class Jobs:
     def waiting(self, queue: str, older_than_seconds: float) -> bool:
         """Whether a job of the queue has waited longer than that for a worker."""
         long_ago = now_ms - round(older_than_seconds * 1000)
-        query = select(exists().where(_jobs.c.queue == queue, _jobs.c.state == "queued", _jobs.c.queued_at <= long_ago))
+        query = select(exists().where(_claimable(queue), _jobs.c.queued_at <= long_ago))
         with reading(self._engine) as connection:
             return bool(connection.scalar(query))
 
-    def active_on_dataset(self, dataset: str) -> bool:
-        """Whether a job that is not finished uses the dataset."""
-        query = select(exists().where(_jobs.c.dataset == dataset, tables.unfinished))
+    def validates(self, dataset: str) -> bool:
+        """Whether a validation of the dataset waits or runs."""
+        query = select(exists().where(_jobs.c.dataset == dataset, _jobs.c.kind == "validate", tables.unfinished))
         with reading(self._engine) as connection:
             return bool(connection.scalar(query))
 
@@ -160,7 +165,7 @@ class Jobs:
         self.requeue_expired(queue)
         best = (
             select(_jobs.c.id)
-            .where(_jobs.c.queue == queue, _jobs.c.state == "queued")
+            .where(_claimable(queue))
             .order_by(_jobs.c.priority.desc(), _jobs.c.created_at, _jobs.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)  # on SQLite, BEGIN IMMEDIATE does the same
@@ -250,6 +255,8 @@ class Jobs:
             if version is not None:
                 append(connection, job_id, "published", {"model": job.model, "version": version})
             append(connection, job_id, "succeeded", {})
+            if job.kind == "validate" and job.dataset is not None:
+                transitions.settle_waiting(connection, job.dataset)
 
     def fail(self, job_id: str, fence: int, *, code: str, message: str) -> None:
         """The work cannot be done, and another run would not do better."""
@@ -279,3 +286,7 @@ class Jobs:
             rows = connection.execute(query).mappings().all()
             message = "The worker was not heard of before its lease ran out."
             return [transitions.lose(connection, job_of(row), "lease_expired", message) for row in rows]
+
+
+def _claimable(queue: str) -> ColumnElement[bool]:
+    return and_(_jobs.c.queue == queue, _jobs.c.state == "queued", not_(tables.waits_for_dataset))

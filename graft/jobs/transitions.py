@@ -11,6 +11,7 @@ from graft.errors import NotFound, StaleFence
 from graft.jobs.records import MAX_FAILURES, OWNED, Job
 
 _jobs = tables.jobs
+DATASET_REJECTED = "dataset_rejected"
 COLUMNS = tuple(_jobs.c[name] for name in Job.__dataclass_fields__)
 
 
@@ -91,7 +92,7 @@ def fail(connection: Connection, job_id: str, fence: int, code: str, message: st
 
 def abandon(connection: Connection, job: Job) -> None:
     """A dataset whose validation has failed or was cancelled is rejected: nobody would ever make it ready."""
-    if job.kind != "validate":
+    if job.kind != "validate" or job.dataset is None:
         return
     reason = f"The validation ended as {job.state}{f': {job.error_message}' if job.error_message else '.'}"
     problem = {"path": None, "code": f"validation_{job.state}", "message": f"{reason} Upload the set again."}
@@ -101,6 +102,28 @@ def abandon(connection: Connection, job: Job) -> None:
         .where(datasets.c.id == job.dataset, datasets.c.state == "validating")
         .values(state="rejected", problems=[problem])
     )
+    settle_waiting(connection, job.dataset)
+
+
+def settle_waiting(connection: Connection, dataset_id: str) -> None:
+    """The trainings that wait for the dataset get its revision, or fail with it; none does while it is validated.
+
+    Locks the dataset's row: its validation cannot end between this look and the end of the transaction.
+    """
+    datasets = tables.datasets
+    query = select(datasets.c.state, datasets.c.revision, datasets.c.problems).where(datasets.c.id == dataset_id)
+    dataset = connection.execute(query.with_for_update()).one_or_none()
+    waiting = update(_jobs).where(_jobs.c.dataset == dataset_id, _jobs.c.state == "queued", tables.waits_for_dataset)
+    if dataset is None or dataset.state == "validating":
+        return
+    if dataset.state == "ready":
+        connection.execute(waiting.values(revision=dataset.revision, queued_at=now_ms))
+        return
+    reasons = "; ".join(problem["message"] for problem in dataset.problems[:3])
+    message = f"A training needs a ready dataset; {dataset_id} was rejected: {reasons}"
+    failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
+    for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():
+        append(connection, job_id, "failed", {"code": DATASET_REJECTED, "message": message})
 
 
 def reserve(connection: Connection, job_id: str, fence: int, model: str, above: int) -> int:

@@ -10,7 +10,8 @@ from graft.database import connect, migrate
 from graft.jobs import Jobs, Kind
 from graft.settings import Settings
 from graft.stores import open_stores
-from tests.drawing import CLASSES, folder, zip_of
+from tests.drawing import CLASSES, folder
+from tests.graft.datasets.filling import create
 from worker.supervisor import Supervisor
 
 
@@ -38,7 +39,7 @@ def work_off(jobs: Jobs, queue: str) -> None:
 def test_a_validate_job_makes_the_dataset_ready(jobs: Jobs, settings: Settings) -> None:
     engine = connect(settings.sqlalchemy_url)
     datasets = open_stores(settings, engine).datasets
-    dataset = datasets.create(zip_of(folder(3), datasets.incoming()), name="drawn")
+    dataset = create(datasets, folder(3), name="drawn")
     job = jobs.create("validate", dataset=dataset.id)
     work_off(jobs, "datasets")
     done, ready = jobs.get(job.id), datasets.get(dataset.id)

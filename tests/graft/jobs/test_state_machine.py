@@ -135,7 +135,6 @@ class OneJob(RuleBasedStateMachine):
         assert (job.finished_at is not None) == (job.state in FINISHED)
         assert (job.error_code is not None) == (job.state == "failed")
         assert self.jobs.reserved(self.id) == (None if self.model.version is None else ("m", self.model.version))
-        assert self.jobs.active_on_dataset("none") is False
 
     @invariant()
     def logs_every_change_of_state(self) -> None:

@@ -264,13 +264,15 @@ def test_waiting_looks_at_one_queue_and_at_time_in_it(jobs: Jobs) -> None:
     assert jobs.waiting("training", 0)
 
 
-def test_a_dataset_is_in_use_until_its_jobs_are_finished(jobs: Jobs) -> None:
-    job = jobs.create("train", dataset="ds_1")
-    assert jobs.active_on_dataset("ds_1")
-    jobs.claim("training", "a test")
-    assert jobs.active_on_dataset("ds_1")
+def test_a_dataset_is_being_validated_until_that_job_is_finished(jobs: Jobs) -> None:
+    jobs.create("train", dataset="ds_1")
+    assert not jobs.validates("ds_1")
+    job = jobs.create("validate", dataset="ds_1")
+    assert jobs.validates("ds_1")
+    jobs.claim("datasets", "a test")
+    assert jobs.validates("ds_1")
     jobs.fail(job.id, 1, code="no", message="No.")
-    assert not jobs.active_on_dataset("ds_1")
+    assert not jobs.validates("ds_1")
 
 
 def test_numbers_go_on_above_what_lies_in_the_registry(jobs: Jobs) -> None:
