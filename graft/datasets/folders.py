@@ -105,5 +105,5 @@ def _check_classes(labels: set[str]) -> None:
 
 
 def _named(names: set[str]) -> str:
-    shown = [shown(name) for name in sorted(names)]
-    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+    each = [shown(name) for name in sorted(names)]
+    return ", ".join(each[:5]) + (f" and {len(each) - 5} more" if len(each) > 5 else "")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from graft.database import connect, migrate
-from graft.datasets import ArchiveLimits, Datasets, store
+from graft.datasets import ArchiveLimits, Datasets, NewDataset, SplitRequest
+from graft.datasets.batches import Added
 from graft.errors import (
     Conflict,
     DiskFull,
@@ -24,6 +25,7 @@ from graft.errors import (
 )
 from graft.jobs import Jobs
 from tests.drawing import CLASSES, folder, zip_of
+from tests.graft.datasets.filling import create
 from tests.monitors import Recorder
 
 LIMITS = ArchiveLimits(bytes=10**6)
@@ -55,21 +57,20 @@ def root(tmp_path: Path) -> Path:
 
 
 def left_in(root: Path) -> list[str]:
-    """Every file and folder, but the two working folders themselves."""
-    return sorted(p.name for p in root.rglob("*") if p.name not in {".incoming", ".staging"})
+    """Every file and folder, but the working folder itself."""
+    return sorted(p.name for p in root.rglob("*") if p.name != ".staging")
 
 
-def upload(datasets: Datasets, files: dict[str, bytes]) -> Path:
-    return zip_of(files, datasets.incoming())
-
-
-def test_an_archive_becomes_a_ready_dataset(on_each_database: Datasets) -> None:
+def test_an_archive_becomes_a_ready_dataset(on_each_database: Datasets, root: Path) -> None:
     datasets = on_each_database
     files = {f"shapes/{path}": data for path, data in folder(10).items()}
-    archive = upload(datasets, files | {"shapes/discs/notes.txt": b"no picture", ".DS_Store": b""})
-    created = datasets.create(archive, name="shapes", test_split=0.1, split_seed=7)
+    with datasets.intake() as intake:
+        zip_of(files | {"shapes/discs/notes.txt": b"no picture", ".DS_Store": b""}, intake.archive)
+        intake.unpack()
+        created = datasets.create(intake, NewDataset("shapes", SplitRequest(0.2, 0.1, 7)))
     assert (created.state, created.revision, created.classes, created.counts) == ("validating", None, None, None)
-    assert not archive.exists()
+    assert created.files == 31
+    assert left_in(root / ".staging") == []
 
     watch = Recorder()
     ready = datasets.validate(created.id, watch)
@@ -93,7 +94,7 @@ def test_an_archive_becomes_a_ready_dataset(on_each_database: Datasets) -> None:
 
 def test_the_revision_depends_on_content_and_seed_alone(datasets: Datasets) -> None:
     def revision(files: dict[str, bytes], seed: int = 0) -> str | None:
-        created = datasets.create(upload(datasets, files), name="x", split_seed=seed)
+        created = create(datasets, files, split_seed=seed)
         return datasets.validate(created.id, Recorder()).revision
 
     files = folder(6)
@@ -105,7 +106,7 @@ def test_the_revision_depends_on_content_and_seed_alone(datasets: Datasets) -> N
 
 def test_a_set_that_breaks_a_rule_ends_up_rejected(datasets: Datasets) -> None:
     files = folder(5) | {f"discs/{i}.jpg": b"no picture" for i in range(4)}
-    created = datasets.create(upload(datasets, files), name="x")
+    created = create(datasets, files)
     rejected = datasets.validate(created.id, Recorder())
     assert (rejected.state, rejected.revision) == ("rejected", None)
     assert [problem["code"] for problem in rejected.problems] == ["too_many_bad_files"] + 4 * ["not_a_picture"]
@@ -114,7 +115,7 @@ def test_a_set_that_breaks_a_rule_ends_up_rejected(datasets: Datasets) -> None:
 
 
 def test_validating_again_changes_nothing(datasets: Datasets) -> None:
-    created = datasets.create(upload(datasets, folder(3)), name="x")
+    created = create(datasets, folder(3))
     ready = datasets.validate(created.id, Recorder())
     watch = Recorder()
     assert datasets.validate(created.id, watch) == ready
@@ -122,7 +123,7 @@ def test_validating_again_changes_nothing(datasets: Datasets) -> None:
 
 
 def test_a_stopped_validation_starts_anew(datasets: Datasets) -> None:
-    created = datasets.create(upload(datasets, folder(3)), name="x")
+    created = create(datasets, folder(3))
     with pytest.raises(Interrupted):
         datasets.validate(created.id, Recorder(stop_after=0))
     assert datasets.get(created.id).state == "validating"
@@ -130,7 +131,7 @@ def test_a_stopped_validation_starts_anew(datasets: Datasets) -> None:
 
 
 def test_a_job_that_lost_its_claim_writes_nothing(datasets: Datasets, root: Path) -> None:
-    created = datasets.create(upload(datasets, folder(3)), name="x")
+    created = create(datasets, folder(3))
     with pytest.raises(StaleFence):
         datasets.validate(created.id, Recorder(lost=True))
     assert datasets.get(created.id) == created
@@ -155,10 +156,14 @@ def test_nothing_is_kept_of_what_is_refused(
     datasets: Datasets,
     root: Path,
 ) -> None:
-    archive = datasets.incoming()
-    archive.write_bytes(b"hello") if files is None else zip_of(files, archive)
+    def send() -> None:
+        with datasets.intake() as intake:
+            intake.archive.write_bytes(b"hello") if files is None else zip_of(files, intake.archive)
+            intake.unpack()
+            datasets.create(intake, NewDataset(name, SplitRequest(validation_split)))
+
     with pytest.raises(error):
-        datasets.create(archive, name=name, validation_split=validation_split)
+        send()
     assert left_in(root) == []
     assert datasets.list() == ([], False)
 
@@ -166,19 +171,19 @@ def test_nothing_is_kept_of_what_is_refused(
 def test_a_full_disk_is_named_and_nothing_is_kept(
     datasets: Datasets, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unpack(_archive: Path, target: Path, _limits: ArchiveLimits) -> None:
-        (target / "unpacking").write_bytes(b"half")
+    def write(_added: Added, path: Path) -> None:
+        path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store, "unpack", unpack)
+    monkeypatch.setattr(Added, "write", write)
     with pytest.raises(DiskFull, match="needs room under GRAFT_HOME"):
-        datasets.create(upload(datasets, folder(1)), name="x")
+        create(datasets, folder(1))
     assert left_in(root) == []
 
 
 def test_lists_are_paged_newest_first(on_each_database: Datasets) -> None:
     datasets = on_each_database
-    ids = [datasets.create(upload(datasets, folder(1)), name=str(i)).id for i in range(3)]
+    ids = [create(datasets, folder(1), name=str(i)).id for i in range(3)]
     everything, more = datasets.list()
     assert {dataset.id for dataset in everything} == set(ids)
     assert not more
@@ -191,7 +196,7 @@ def test_lists_are_paged_newest_first(on_each_database: Datasets) -> None:
 
 def test_delete_removes_row_and_files(on_each_database: Datasets, root: Path) -> None:
     datasets = on_each_database
-    kept, gone = (datasets.create(upload(datasets, folder(1)), name="x").id for _ in range(2))
+    kept, gone = (create(datasets, folder(1)).id for _ in range(2))
     datasets.delete(gone)
     assert [dataset.id for dataset in datasets.list()[0]] == [kept]
     assert [p.name for p in root.iterdir() if not p.name.startswith(".")] == [kept]
@@ -202,7 +207,7 @@ def test_delete_removes_row_and_files(on_each_database: Datasets, root: Path) ->
 def test_a_dataset_that_a_job_needs_is_not_deleted(on_each_database: Datasets, database_url: str) -> None:
     datasets, engine = on_each_database, connect(database_url)
     jobs = Jobs(engine)
-    dataset = datasets.create(upload(datasets, folder(1)), name="x").id
+    dataset = create(datasets, folder(1)).id
     job = jobs.create("validate", dataset=dataset)
     with pytest.raises(Conflict, match="Wait for it, or cancel it"):
         datasets.delete(dataset)
@@ -213,7 +218,7 @@ def test_a_dataset_that_a_job_needs_is_not_deleted(on_each_database: Datasets, d
 
 
 def test_what_is_not_there_is_named(datasets: Datasets) -> None:
-    known = datasets.create(upload(datasets, folder(1)), name="x").id
+    known = create(datasets, folder(1)).id
     for dataset_id in ("ds_missing", "../../etc", ""):
         with pytest.raises(NotFound, match="There is no dataset"):
             datasets.get(dataset_id)
@@ -231,23 +236,22 @@ def test_what_is_not_there_is_named(datasets: Datasets) -> None:
 def test_many_uploads_at_once_do_not_meet(datasets: Datasets) -> None:
     start = threading.Barrier(4)
 
-    def create(i: int) -> str:
-        archive = upload(datasets, folder(2, start=i))
+    def upload(i: int) -> str:
         start.wait(timeout=60)
-        return datasets.create(archive, name=str(i)).id
+        return create(datasets, folder(2, start=i), name=str(i)).id
 
     with ThreadPoolExecutor(4) as pool:
-        ids = list(pool.map(create, range(4)))
+        ids = list(pool.map(upload, range(4)))
     assert len(set(ids)) == 4
     assert all(datasets.validate(dataset_id, Recorder()).state == "ready" for dataset_id in ids)
 
 
 def test_a_sweep_removes_only_what_a_crash_left_long_ago(datasets: Datasets, root: Path) -> None:
-    known = datasets.create(upload(datasets, folder(1)), name="x").id
-    old = [root / ".incoming" / "old", root / ".staging" / "old", root / "ds_old"]
-    fresh = [root / ".incoming" / "new", root / ".staging" / "new", root / "ds_new"]
+    known = create(datasets, folder(1)).id
+    old = [root / ".staging" / "old", root / "ds_old"]
+    fresh = [root / ".staging" / "new", root / "ds_new"]
     for path in (*old, *fresh):
-        path.mkdir(parents=True) if path.name != "old" or ".incoming" not in path.parts else path.write_bytes(b"half")
+        path.mkdir(parents=True)
     for path in (*old, root / known):
         os.utime(path, (0, 0))
     datasets.sweep()

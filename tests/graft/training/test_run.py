@@ -16,7 +16,8 @@ from graft.training.recipe import parse_recipe
 from graft.training.run import TrainOutcome, train_job
 from graft.vgg16.heads import Graft
 from graft.vgg16.layers import head_shapes, tail_shapes
-from tests.drawing import CLASSES, folder, zip_of
+from tests.drawing import CLASSES, folder
+from tests.graft.datasets.filling import create
 from tests.monitors import Recorder
 
 RECIPE = {"epochs": 2, "batch_size": 6, "steps_per_epoch": 2, "validation_steps": None, "seed": 4}
@@ -48,7 +49,7 @@ def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def dataset(stores: Stores) -> tuple[str, str]:
     """Id and revision of three drawn classes with all three splits."""
     files = {**folder(4, split="train"), **folder(2, split="valid", start=10), **folder(1, split="test", start=20)}
-    created = stores.datasets.create(zip_of(files, stores.datasets.incoming()), name="shapes")
+    created = create(stores.datasets, files, name="shapes")
     ready = stores.datasets.validate(created.id, Recorder())
     if ready.revision is None:
         raise AssertionError(ready.problems)
