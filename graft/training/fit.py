@@ -142,7 +142,7 @@ def evaluate_on(
     logits = []
     for batch in batches:
         before_each()
-        logits.append(graft.answer(split.features(batch)))
+        logits.append(graft.logits(split.features(batch)))
     return evaluate(probabilities(np.concatenate(logits)), split.labels[np.concatenate(batches)], split.classes)
 
 
