@@ -1,0 +1,82 @@
+"""One call after another over a wire: keys against doing it twice, tries again, and answers turned into errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+from pydantic import ValidationError
+
+from graft.client.call import Call
+from graft.client.errors import ApiError, Unreachable
+from graft.client.wires import Stream, Wire
+
+T = TypeVar("T")
+# Statuses that say: not now. 502 and 504 are a proxy's, in front of a service that is being started again.
+NOT_NOW = (429, 502, 503, 504)
+PAUSES = (0.25, 0.5, 1.0)  # seconds before another try, where the service does not say how many
+
+
+class Session:
+    """patience: the most seconds that one call may spend waiting for another try."""
+
+    def __init__(self, wire: Wire, *, patience: float) -> None:
+        self.wire = wire
+        self._patience = patience
+
+    async def ask(self, call: Call[T]) -> T:
+        """Raises ApiError for an answer that is no success, Unreachable where none came."""
+        # One key for all tries of one call: the service does it once.
+        headers = {"Idempotency-Key": str(uuid4())} if call.creates else {}
+        waited, tries = 0.0, 0
+        while True:
+            try:
+                answer = await self.wire.send(call, headers)
+                if answer.is_success:
+                    return _parse(call, answer)
+                failure: ApiError | Unreachable = ApiError.of(answer)
+            except httpx.TransportError as error:
+                failure = unreachable(error)
+            pause = next_pause(failure, tries)
+            if pause is None or waited + pause > self._patience:
+                raise failure
+            await self.wire.pause(pause)
+            waited, tries = waited + pause, tries + 1
+
+    @asynccontextmanager
+    async def listen(self, call: Call[Any], headers: dict[str, str]) -> AsyncIterator[Stream]:
+        """A successful answer, as it comes; tried once. Raises ApiError, httpx.TransportError."""
+        async with self.wire.stream(call, headers) as stream:
+            if not stream.head.is_success:
+                content = b"".join([piece async for piece in stream.pieces])
+                head = stream.head
+                raise ApiError.of(
+                    httpx.Response(head.status_code, headers=head.headers, content=content, request=head.request)
+                )
+            yield stream
+
+
+def next_pause(failure: ApiError | Unreachable, tries: int) -> float | None:
+    """Seconds until another try is worth it; None where it never is."""
+    if isinstance(failure, ApiError):
+        if failure.status not in NOT_NOW:
+            return None
+        if failure.retry_after is not None:
+            return failure.retry_after
+    return PAUSES[tries] if tries < len(PAUSES) else None
+
+
+def unreachable(error: httpx.TransportError) -> Unreachable:
+    url = error.request.url.copy_with(path="/", query=None)
+    reason = str(error) or type(error).__name__
+    return Unreachable(f"Graft must answer at {url}; it does not: {reason}. Start it (make up), or name another --url.")
+
+
+def _parse(call: Call[T], answer: httpx.Response) -> T:
+    try:
+        return call.parse(answer)
+    except (ValidationError, ValueError):
+        raise Unreachable(
+            f"{answer.url} must answer as Graft does; received something else. Is the address right?"
+        ) from None

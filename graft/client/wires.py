@@ -1,0 +1,178 @@
+"""How a call travels: httpx with an event loop, or without one. Everything above is written once, as coroutines.
+
+The blocking wire's coroutines never suspend, so `run` gets from their first step to their end at once.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from graft.client.call import Call
+
+T = TypeVar("T")
+Headers = Mapping[str, str]
+
+
+class Wire(Protocol):
+    """Sends calls. Raises httpx.TransportError where nothing answers, or not to the end."""
+
+    async def send(self, call: Call[Any], headers: Headers) -> httpx.Response:
+        """The answer, read to its end."""
+
+    def stream(self, call: Call[Any], headers: Headers) -> AbstractAsyncContextManager["Stream"]:
+        """The answer's head, and its bytes as they come."""
+
+    async def pause(self, seconds: float) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An answer whose body is still to come."""
+
+    head: httpx.Response
+    pieces: AsyncIterator[bytes]
+
+
+class AsyncWire:
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, call: Call[Any], headers: Headers) -> httpx.Response:
+        return await self._http.send(self._request(call, headers))
+
+    @asynccontextmanager
+    async def stream(self, call: Call[Any], headers: Headers) -> AsyncIterator[Stream]:
+        answer = await self._http.send(self._request(call, headers), stream=True)
+        try:
+            yield Stream(answer, answer.aiter_bytes())
+        finally:
+            await answer.aclose()
+
+    async def pause(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def _request(self, call: Call[Any], headers: Headers) -> httpx.Request:
+        return _request(self._http.build_request, call, headers, _in_threads(call) if call.body else None)
+
+
+class BlockingWire:
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    async def send(self, call: Call[Any], headers: Headers) -> httpx.Response:
+        return self._http.send(self._request(call, headers))
+
+    @asynccontextmanager
+    async def stream(self, call: Call[Any], headers: Headers) -> AsyncIterator[Stream]:
+        answer = self._http.send(self._request(call, headers), stream=True)
+        try:
+            yield Stream(answer, _as_async(answer.iter_bytes()))
+        finally:
+            answer.close()
+
+    async def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def close(self) -> None:
+        self._http.close()
+
+    def _request(self, call: Call[Any], headers: Headers) -> httpx.Request:
+        return _request(self._http.build_request, call, headers, _counted(call) if call.body else None)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine over a BlockingWire."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise RuntimeError("a coroutine over a BlockingWire has suspended")
+
+
+def iterate(items: AsyncIterator[T]) -> Iterator[T]:
+    """The items of an asynchronous generator over a BlockingWire, which is closed when nobody wants more."""
+    try:
+        while True:
+            try:
+                yield run(_next(items))
+            except StopAsyncIteration:
+                return
+    finally:
+        run(_close(items))
+
+
+def options(url: str, key: str | None) -> dict[str, Any]:
+    """What both kinds of httpx client are made with."""
+    headers = {"X-API-Key": key} if key else {}
+    timeout = httpx.Timeout(60.0, connect=5.0)
+    # A proxy that the environment names is not asked for this machine's own service.
+    return {"base_url": f"{url.rstrip('/')}/api/v1", "headers": headers, "timeout": timeout, "trust_env": not _own(url)}
+
+
+def _own(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _request(build: Callable[..., httpx.Request], call: Call[Any], headers: Headers, content: Any) -> httpx.Request:
+    sent = {"Accept": call.accept, **headers}
+    if call.body:
+        sent |= {"Content-Type": call.body.media_type, "Content-Length": str(call.body.size)}
+    return build(
+        call.method,
+        call.path,
+        params=call.query or None,
+        json=call.json,
+        content=content,
+        files=[("file", (picture.name, picture.data)) for picture in call.pictures] or None,
+        headers=sent,
+        timeout=httpx.Timeout(call.timeout, connect=5.0),
+    )
+
+
+def _counted(call: Call[Any]) -> Iterator[bytes]:
+    """The body's pieces; each is reported when it has been taken."""
+    if call.body is None:
+        return
+    sent, size = 0, call.body.size
+    for piece in call.body.pieces():
+        yield piece
+        sent += len(piece)
+        if call.on_progress:
+            call.on_progress(sent, size)
+
+
+async def _in_threads(call: Call[Any]) -> AsyncIterator[bytes]:
+    """The same, read from disk away from the event loop."""
+    pieces = _counted(call)
+    while piece := await anyio.to_thread.run_sync(next, pieces, b""):
+        yield piece
+
+
+async def _as_async(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def _next(items: AsyncIterator[T]) -> T:
+    return await anext(items)
+
+
+async def _close(items: Any) -> None:
+    await items.aclose()

@@ -1,0 +1,205 @@
+"""Both clients against the real application behind a real listener."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from graft.client import ApiError, AsyncClient, Client, Event, Progress
+from graft.errors import InvalidInput
+from tests.drawing import folder, jpeg, zip_of
+from tests.graft.client.test_bodies import write
+from tests.graft.serving import Service
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return write(tmp_path, {"0.jpg": jpeg("discs", 0)}) / "0.jpg"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return zip_of(folder(6), tmp_path_factory.mktemp("client") / "shapes.zip")
+
+
+def test_from_a_folder_to_a_prediction(service: Service, client: Client, pictures: Path, picture: Path) -> None:
+    uploaded = client.upload(pictures, test_split=0.2)
+    assert (uploaded.name, uploaded.state) == ("shapes", "validating")
+    service.validate()
+    dataset = client.wait_dataset(uploaded)
+    assert dataset.classes == ["discs", "stripes", "triangles"]
+    assert dataset.counts is not None
+    assert sum(dataset.counts["test"].values()) == 3
+    job = client.train(dataset, "client-shapes", {"preset": "fine-tuning", "epochs": 5}, metadata={"mine": 1})
+    assert (job.dataset, job.revision, job.metadata) == (dataset.id, dataset.revision, {"mine": 1})
+    assert client.cancel(job).state == "cancelled"
+    assert client.wait(job).finished
+    assert [each.id for each in client.jobs(model="client-shapes")] == [job.id]
+    version = service.publish("client-shapes")
+    assert client.model("client-shapes").aliases == {"stable": version}
+    answer = client.predict("client-shapes", [picture, jpeg("stripes", 1)], top=2)
+    assert (answer.model, answer.version) == ("client-shapes", version)
+    assert [entry.filename for entry in answer.predictions] == ["0.jpg", "picture"]
+    assert [len(entry.top) for entry in answer.predictions] == [2, 2]
+    assert client.report("client-shapes", version)["test"] == {"accuracy": 0.9}
+    assert client.set_alias("client-shapes", "canary", version).aliases["canary"] == version
+    assert client.predict("client-shapes", [jpeg("discs", 0)], alias="canary").version == version
+    client.delete_model("client-shapes")
+    client.delete_dataset(dataset)
+    with pytest.raises(ApiError) as error:
+        client.dataset(dataset)
+    assert (error.value.status, error.value.type) == (404, "urn:graft:error:not-found")
+
+
+def test_more_pictures_than_a_request_takes_are_asked_of_one_version(client: Client) -> None:
+    picture = jpeg("discs", 0)
+    answer = client.predict("vgg16", (picture for _ in range(70)), top=1)
+    assert len(answer.predictions) == 70
+    assert {entry.top[0].wnid for entry in answer.predictions} <= {"n1", "n2", "n3"}
+
+
+def test_lists_go_on_from_page_to_page(service: Service, client: Client) -> None:
+    jobs = service.services.jobs
+    made = [jobs.create("train", model="paged").id for _ in range(53)]
+    found = list(client.jobs(model="paged"))
+    assert sorted(job.id for job in found) == sorted(made)
+    assert [job.created_at for job in found] == sorted((job.created_at for job in found), reverse=True)
+    assert "vgg16" in [model.name for model in client.models()]
+    for job in made:
+        jobs.cancel(job)
+
+
+def test_a_job_is_watched_while_it_goes_on(service: Service, client: Client) -> None:
+    jobs = service.services.jobs
+    job = jobs.create("train", model="watched", priority=9)
+    seen = []
+    for news in client.watch(job.id):
+        seen.append(news)
+        if isinstance(news, Event) and news.type == "queued":
+            running = jobs.claim("training", "test")
+            assert running is not None
+            assert running.id == job.id
+            jobs.progress(job.id, running.fence, {"phase": "training", "epoch": 1, "epochs": 2})
+        elif isinstance(news, Progress) and news.epoch == 1:
+            jobs.event(job.id, 1, "epoch", {"epoch": 1, "loss": 0.5})
+            jobs.succeed(job.id, 1)
+    types = [each.type for each in seen if isinstance(each, Event)]
+    assert types[0] == "queued"
+    assert types[-2:] == ["epoch", "succeeded"]
+    assert client.wait(job.id).state == "succeeded"
+
+
+def test_the_async_client_is_the_same_with_await(service: Service, picture: Path) -> None:
+    jobs = service.services.jobs
+    job = jobs.create("train", model="awaited")
+    jobs.cancel(job.id)
+
+    async def use() -> None:
+        async with AsyncClient(service.url) as client:
+            assert [each.id async for each in client.jobs(model="awaited")] == [job.id]
+            news = [each async for each in client.watch(job.id)]
+            assert [each.type for each in news if isinstance(each, Event)] == ["queued", "cancelled"]
+            assert (await client.wait(job.id)).state == "cancelled"
+            answer = await client.predict("vgg16", [picture])
+            assert answer.predictions[0].filename == "0.jpg"
+            with pytest.raises(ApiError, match="There is no dataset 'ds_none'"):
+                await client.dataset("ds_none")
+
+    anyio.run(use)
+
+
+def test_wrong_arguments_are_told_before_anything_is_sent(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="received none"):
+        client.predict("vgg16", [])
+    with pytest.raises(InvalidInput, match="a version or an alias"):
+        client.predict("vgg16", [b""], version=1, alias="stable")
+    with pytest.raises(InvalidInput, match="No such file"):
+        client.predict("vgg16", [tmp_path / "none.jpg"])
+
+
+JOB = {"id": "job_1", "kind": "train", "state": "running", "created_at": "2026-11-24T09:00:00Z"}
+
+
+def event(number: int, type: str) -> dict[str, object]:
+    return {"id": number, "type": type, "data": {}, "at": "2026-11-24T09:00:00Z"}
+
+
+def message(number: int, type: str) -> bytes:
+    return f"id: {number}\nevent: {type}\ndata: {json.dumps(event(number, type))}\n\n".encode()
+
+
+class Broken(httpx.SyncByteStream):
+    """A stream of events whose connection drops in the middle of the second."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield message(7, "queued")
+        yield b": still here\n\nid: 8\neve"
+        raise httpx.ReadError("dropped")
+
+
+def test_watching_goes_on_where_the_connection_dropped() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/events"):
+            return httpx.Response(200, json=JOB)
+        asked.append(request)
+        stream = {"Content-Type": "text/event-stream; charset=utf-8"}
+        if len(asked) == 1:
+            return httpx.Response(200, headers=stream, stream=Broken())
+        progress = b'event: progress\ndata: {"phase": "training", "epoch": 2}\n\n'
+        return httpx.Response(200, headers=stream, content=progress * 2 + message(8, "succeeded"))
+
+    with Client("http://graft", transport=httpx.MockTransport(answer)) as client:
+        news = list(client.watch("job_1"))
+    assert [each.id if isinstance(each, Event) else each.epoch for each in news] == [7, 2, 8]
+    assert [request.headers.get("Last-Event-ID") for request in asked] == [None, "7"]
+    assert {request.headers["Accept"] for request in asked} == {"text/event-stream"}
+
+
+def test_a_service_that_does_not_stream_is_asked_again_and_again() -> None:
+    pages = iter([[event(1, "queued")], [], [event(2, "succeeded")]])
+    states = iter(["queued", "running", "running", "succeeded"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/events"):
+            return httpx.Response(200, json={**JOB, "state": next(states), "progress": {"phase": "training"}})
+        if request.headers["Accept"] == "text/event-stream":
+            return httpx.Response(200, json={"data": []})
+        return httpx.Response(200, json={"data": next(pages)})
+
+    with Client("http://graft", transport=httpx.MockTransport(answer)) as client:
+        news = list(client.watch("job_1"))
+    assert [each.id if isinstance(each, Event) else each.phase for each in news] == ["training", 1, 2]
+
+
+def test_a_watcher_that_leaves_closes_its_connection() -> None:
+    closed = []
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for number in range(1, 1000):
+                yield message(number, "epoch")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/events"):
+            return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Endless())
+        return httpx.Response(200, json=JOB)
+
+    with Client("http://graft", transport=httpx.MockTransport(answer)) as client:
+        for news in client.watch("job_1"):
+            assert isinstance(news, Event)
+            break
+        assert closed == [True]
