@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from graft import tables
+from graft.jobs import Job
 from tests.worker.counting_worker import command
 from tests.worker.workshop import ENDLESS, Workshop, processes_of, until
 from worker.supervisor import Supervisor
@@ -27,10 +28,17 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worksh
 
 
 @contextmanager
-def working(workshop: Workshop, *, grace_seconds: float = 5.0) -> Iterator[Supervisor]:
+def working(
+    workshop: Workshop, *, grace_seconds: float = 5.0, on_end: Callable[[Job], None] = lambda _job: None
+) -> Iterator[Supervisor]:
     """A supervisor that works off the queue in a thread; on leaving, until it has."""
     supervisor = Supervisor(
-        workshop.jobs, "training", heartbeat_seconds=0.1, grace_seconds=grace_seconds, command=command
+        workshop.jobs,
+        "training",
+        heartbeat_seconds=0.1,
+        grace_seconds=grace_seconds,
+        command=command,
+        on_end=on_end,
     )
     thread = threading.Thread(target=supervisor.work)
     thread.start()
@@ -107,3 +115,12 @@ def test_the_lease_is_renewed_while_the_process_runs(embedded: Workshop) -> None
         until(renewed)
         supervisor.stop()
     assert embedded.jobs.get(job.id).failures == 0
+
+
+def test_the_end_of_each_run_is_told_once_it_is_written_down(embedded: Workshop) -> None:
+    done = embedded.create({"steps": 1}, ring=False)
+    refused = embedded.create({"steps": 3, "at": 2, "then": "refuse"}, ring=False)
+    told: list[tuple[str, str]] = []
+    with working(embedded, on_end=lambda job: told.append((job.id, embedded.jobs.get(job.id).state))):
+        pass
+    assert told == [(done.id, "succeeded"), (refused.id, "failed")]
