@@ -10,6 +10,7 @@ from app.draining import Drain
 from app.examples import DATASET, JOB
 from app.predicts import Predicts
 from app.schemas import TEXT
+from app.streams import Streams
 from app.warmup import Warmup
 from graft.datasets import Datasets
 from graft.idempotency import IdempotencyKeys
@@ -36,6 +37,7 @@ class Services:
     idempotency: IdempotencyKeys
     doorbell: Doorbell
     engine: Warmup[Predicts]
+    streams: Streams
     drain: Drain
     limits: Limits
     # Predictions wait in threads of their own, so that a queue for the device never holds up the other routes.

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,30 +12,41 @@ DRAIN_SECONDS = 2.0
 
 
 class Drain:
-    """Stands before the server's handler of SIGTERM, which closes the listener as soon as it is called."""
+    """Stands before the server's handlers of SIGTERM and SIGINT, which close the listener as soon as they are called.
 
-    def __init__(self, seconds: float = DRAIN_SECONDS) -> None:
+    end_streams: called on the event loop just before them. The server waits for its answers to end, and a stream would
+    not end by itself. Any sooner, and who follows it would come back to this process.
+    """
+
+    def __init__(self, end_streams: Callable[[], None], seconds: float = DRAIN_SECONDS) -> None:
         self.draining = False
+        self._end_streams = end_streams
         self._seconds = seconds
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """For the server's event loop, once the server's own handler is in place (uvicorn's is before the lifespan)."""
-        inner = signal.getsignal(signal.SIGTERM)
-        if not callable(inner) or threading.current_thread() is not threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        inner = {int(number): handler for number, handler in before.items() if callable(handler)}
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
         loop = asyncio.get_running_loop()
 
-        def on_sigterm(number: int, frame: FrameType | None) -> None:
-            if self.draining:  # asked twice: no more waiting
-                inner(number, frame)
-                return
-            self.draining = True
-            loop.call_soon_threadsafe(loop.call_later, self._seconds, inner, number, None)
+        def end(number: int) -> None:
+            self._end_streams()
+            inner[number](number, None)
 
-        signal.signal(signal.SIGTERM, on_sigterm)
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            # Somebody at a terminal, or who asks twice, waits no more.
+            seconds = 0.0 if self.draining or number == signal.SIGINT else self._seconds
+            self.draining = True
+            loop.call_soon_threadsafe(loop.call_later, seconds, end, number)
+
+        for number in inner:
+            signal.signal(number, on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, inner)
+            for number, handler in inner.items():
+                signal.signal(number, handler)

@@ -27,6 +27,14 @@ PREDICTION: dict[str, Any] = {
         }
     ],
 }
+PREDICTIONS: dict[str, Any] = {"results": [PREDICTION, {**PREDICTION, "model": "letters", "version": 1}]}
+INSTANCES: dict[str, Any] = {"instances": [{"b64": "/9j/4AAQSkZJRg…", "filename": "a.jpg"}]}
+EMBEDDINGS: dict[str, Any] = {
+    "layer": "block5_pool",
+    "pooling": "avg",
+    "shape": [1, 512],
+    "embeddings": [{"filename": "a.jpg", "embedding": [0.0, 1.25, 0.4375]}],
+}
 VERSION: dict[str, Any] = {
     "version": 3,
     "created_at": "2026-11-24T09:30:00Z",
@@ -77,6 +85,14 @@ EVENT: dict[str, Any] = {
     "data": {"epoch": 4, "val_loss": 0.28},
     "at": "2026-11-24T09:06:10Z",
 }
+STREAM = """event: progress
+data: {"phase":"training","epoch":4,"epochs":20,"step":18,"steps":18,"eta_seconds":95.0}
+
+event: epoch
+data: {"id":12,"type":"epoch","data":{"epoch":4,"val_loss":0.28},"at":"2026-11-24T09:06:10Z"}
+id: 12
+
+"""
 EVALUATION: dict[str, Any] = {
     "loss": 0.09,
     "accuracy": 0.98,

@@ -12,6 +12,7 @@ from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
 from app.predicts import Predicts
+from app.streams import Streams
 from app.warmup import Warmup
 from graft.database import connect, migrate
 from graft.idempotency import IdempotencyKeys
@@ -47,6 +48,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
         try:
             await run_in_threadpool(migrate, engine)
             stores = open_stores(settings, engine)
+            streams = Streams(stores.jobs)
             services = Services(
                 jobs=stores.jobs,
                 datasets=stores.datasets,
@@ -54,15 +56,17 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 idempotency=IdempotencyKeys(engine),
                 doorbell=doorbell,
                 engine=Warmup(lambda: predictor(settings, stores)),
-                drain=Drain(),
+                streams=streams,
+                drain=Drain(streams.close),
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
                 predicting=CapacityLimiter(PREDICTING),
             )
             await run_in_threadpool(_sweep, services)
             app.state.services = services
             services.engine.begin()
-            with services.drain.watching():
-                yield
+            async with streams.looking():
+                with services.drain.watching():
+                    yield
             await run_in_threadpool(services.engine.close)
         finally:
             await run_in_threadpool(doorbell.close)

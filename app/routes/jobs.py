@@ -1,13 +1,15 @@
 """Jobs: start a training, follow it, stop it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
-from pydantic import StringConstraints
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.sse import EventSourceResponse
+from pydantic import Field, StringConstraints
 
 from app import submit
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
+from app.examples import STREAM
 from app.idempotency import UseOnce
 from app.json_route import JsonRoute
 from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
@@ -15,6 +17,18 @@ from graft.jobs import Job, State
 
 BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
 Text = Annotated[str, StringConstraints(pattern=TEXT)]
+
+EventId = Annotated[int, Field(ge=0, lt=2**63)]
+EVENT_STREAM = "text/event-stream"
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": f"A page; or, for `Accept: {EVENT_STREAM}`, the events as they happen until "
+        "the job has ended: `id`, `event` (its type) and `data` (the event as in a page). Between them, without an id, "
+        "`event: progress` with the job's progress as `data`, whenever it has changed.",
+        "content": {EVENT_STREAM: {"example": STREAM}},
+    },
+    204: {"description": "The stream of a job that has ended, all of which the caller has: do not come back."},
+}
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
@@ -67,12 +81,38 @@ def cancel(services: UseServices, job: JobId) -> JobAnswer:
     return JobAnswer.of(services.jobs.cancel(job))
 
 
-@router.get("/{job}/events", summary="What happened to a job, oldest first", responses=problems(404))
+@router.get(
+    "/{job}/events",
+    summary="What happened to a job, oldest first; or what happens to it, as it does",
+    response_model=Page[EventAnswer],
+    responses=STREAMED | problems(404),
+)
 def events(
     services: UseServices,
     job: JobId,
-    after: Annotated[int, Query(ge=0, lt=2**63, description="Id of the last event of the page before.")] = 0,
+    after: Annotated[EventId, Query(description="Id of the last event of the page before.")] = 0,
     limit: PageSize = 100,
-) -> Page[EventAnswer]:
-    found, more = services.jobs.events(job, after=after, limit=limit)
-    return Page(data=[EventAnswer.of(event) for event in found], has_more=more)
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+    last_event_id: Annotated[
+        EventId | None,
+        Header(alias="Last-Event-ID", description="Of a stream that broke off: it goes on after this event."),
+    ] = None,
+) -> Page[EventAnswer] | Response:
+    """A stream also ends when the service stops; it goes on elsewhere, or later, from the last id that arrived."""
+    if not _names(accept, EVENT_STREAM):
+        found, more = services.jobs.events(job, after=after, limit=limit)
+        return Page(data=[EventAnswer.of(event) for event in found], has_more=more)
+    # A browser that comes back asks the same address again: what it says in the header is newer.
+    seen = after if last_event_id is None else last_event_id
+    services.jobs.get(job)
+    standing = services.jobs.standings([job])[job]
+    if standing.finished and seen >= standing.event:
+        # An EventSource comes back whenever a stream ends. 204 tells it not to (WHATWG HTML, 9.2.1).
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would collect it
+    return EventSourceResponse(services.streams.follow(job, seen, standing), headers=headers)
+
+
+def _names(accept: str, media_type: str) -> bool:
+    """Whether an Accept header names the media type itself."""
+    return media_type in (each.partition(";")[0].strip().lower() for each in accept.split(","))

@@ -90,16 +90,16 @@ def test_what_cannot_be_trained(client: Client, dataset: str) -> None:
     check_problem(client.post(JOBS, json={"dataset": dataset, "model": "vgg16"}), 409, "built in")
 
 
-def test_a_dataset_that_is_not_ready(client: Client, pictures_zip: bytes) -> None:
+def test_a_dataset_that_is_not_valid_yet(client: Client, pictures_zip: bytes) -> None:
     this = client.post("/api/v1/datasets", content=pictures_zip).json()["id"]
-    answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
-    check_problem(answer, 409, "ready", "validating")
-    assert int(answer.headers["Retry-After"]) > 0
-    validation = client.get(JOBS, params={"dataset": this}).json()["data"][0]
+    waiting = create(client, this)
+    assert (waiting["state"], waiting["revision"]) == ("queued", None)
+    validation = client.get(JOBS, params={"dataset": this, "kind": "validate"}).json()["data"][0]
     client.post(f"{JOBS}/{validation['id']}/cancel")
     answer = client.post(JOBS, json={"dataset": this, "model": "signs"})
     check_problem(answer, 409, "rejected", "cancelled", "Upload the set again")
     assert "Retry-After" not in answer.headers
+    assert client.get(f"{JOBS}/{waiting['id']}").json()["error"]["code"] == "dataset_rejected"
 
 
 def test_a_rejected_dataset_says_why(client: Client) -> None:
