@@ -15,7 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.conftest import check_problem
+from graft.database import connect
+from graft.jobs import Job, Jobs
+from tests.app.conftest import StartClient, check_problem
 from tests.drawing import jpeg
 
 MIB = 1024 * 1024
@@ -49,6 +51,9 @@ class Server:
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert found
         return int(found[1]) * 1024
+
+    def sockets(self) -> int:
+        return len([each for each in Path(f"/proc/{self.process.pid}/fd").iterdir() if each.is_socket()])
 
     def listens(self) -> bool:
         try:
@@ -105,17 +110,22 @@ def test_uploads_stream_through(server: Server) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     check_problem(httpx.post(url, content=form(200), headers=headers), 415)
     assert server.peak_memory() - before < 50 * MIB
-    assert list((server.home / "datasets" / ".incoming").iterdir()) == []
+    assert list((server.home / "datasets" / ".staging").iterdir()) == []
 
 
-def test_a_caller_that_hangs_up_leaves_nothing(server: Server) -> None:
-    incoming = server.home / "datasets" / ".incoming"
-    head = f"POST /api/v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * MIB}\r\n\r\n"
+@pytest.mark.parametrize("part", [None, "archive", "file"])
+def test_a_caller_that_hangs_up_leaves_nothing(server: Server, part: str | None) -> None:
+    staging = server.home / "datasets" / ".staging"
+    head = f"POST /api/v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * MIB}\r\n"
+    start = ""
+    if part:
+        head += "Content-Type: multipart/form-data; boundary=x\r\n"
+        start = f'--x\r\nContent-Disposition: form-data; name="{part}"; filename="cats/1.jpg"\r\n\r\n'
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(head.encode() + b"\0" * MIB)
-        while not (incoming.is_dir() and any(incoming.iterdir())):
+        connection.sendall(f"{head}\r\n{start}".encode() + b"\0" * (2 * MIB))
+        while not list(staging.glob("*/*")):
             pass
-    while any(incoming.iterdir()):
+    while any(staging.iterdir()):
         pass
     assert httpx.get(f"{server.url}/health/live").status_code == 200
 
@@ -131,8 +141,26 @@ def test_a_client_that_sends_all_before_it_reads_learns_that_it_was_too_much(ser
     connection.close()
 
 
-def test_sigterm_turns_ready_off_at_once_and_finishes_what_was_accepted(mortal: Server) -> None:
-    with ThreadPoolExecutor(1) as pool:
+@pytest.fixture
+def job(mortal: Server) -> Iterator[tuple[Jobs, Job]]:
+    """One that runs, and the table that it is in."""
+    engine = connect(f"sqlite:///{mortal.home / 'graft.db'}")
+    jobs = Jobs(engine)
+    jobs.create("train", model="signs")
+    running = jobs.claim("training", "test")
+    assert running is not None
+    yield jobs, running
+    engine.dispose()
+
+
+def test_sigterm_turns_ready_off_at_once_and_finishes_what_was_accepted(
+    mortal: Server, job: tuple[Jobs, Job], start: StartClient
+) -> None:
+    jobs, running = job
+    path, accept = f"/api/v1/jobs/{running.id}/events", {"Accept": "text/event-stream"}
+    with ThreadPoolExecutor(1) as pool, httpx.stream("GET", mortal.url + path, headers=accept) as stream:
+        lines = stream.iter_lines()
+        assert "event: running" in lines
         predict = f"{mortal.url}/api/v1/models/vgg16/predict"
         accepted = pool.submit(httpx.post, predict, content=jpeg("discs", 1), timeout=60)
         with (mortal.home / "gate").open("wb"):  # opens once the prediction is at the gate
@@ -141,16 +169,51 @@ def test_sigterm_turns_ready_off_at_once_and_finishes_what_was_accepted(mortal: 
                 pass
             check_problem(answer, 503, "shutting down")
             assert httpx.get(f"{mortal.url}/api/v1/models").status_code == 200
+            jobs.event(running.id, running.fence, "epoch", {"epoch": 1})
+            assert "event: epoch" in lines
+            assert not [line for line in lines if line.startswith("event")]  # its end, and no error
+            jobs.succeed(running.id, running.fence)
             while mortal.listens():
                 pass
             assert not accepted.done()
         assert accepted.result().json()["predictions"][0]["top"]
     mortal.process.wait()
+    (last,) = [event.id for event in jobs.events(running.id)[0] if event.type == "epoch"]
+    resumed = start().get(path, headers=accept | {"Last-Event-ID": str(last)})  # another process of the same service
+    assert re.findall("event: (.*)", resumed.text) == ["succeeded"]
 
 
-def test_a_second_sigterm_ends_the_wait(mortal: Server) -> None:
-    mortal.process.send_signal(signal.SIGTERM)
-    while httpx.get(f"{mortal.url}/health/ready").status_code == 200:
-        pass
-    mortal.process.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_streams_do_not_keep_a_server_that_is_to_end_at_once(
+    mortal: Server, job: tuple[Jobs, Job], number: signal.Signals
+) -> None:
+    url, accept = f"{mortal.url}/api/v1/jobs/{job[1].id}/events", {"Accept": "text/event-stream"}
+    with httpx.stream("GET", url, headers=accept) as stream:
+        lines = stream.iter_lines()
+        assert "event: running" in lines
+        mortal.process.send_signal(number)
+        if number == signal.SIGTERM:  # it has two seconds, unless it is asked twice
+            while httpx.get(f"{mortal.url}/health/ready").status_code == 200:
+                pass
+            mortal.process.send_signal(number)
+        assert not [line for line in lines if line.startswith("event")]
     mortal.process.wait()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open sockets are read from /proc")
+def test_a_follower_that_hangs_up_is_forgotten(server: Server) -> None:
+    engine = connect(f"sqlite:///{server.home / 'graft.db'}")
+    job = Jobs(engine).create("train", model="signs").id
+    engine.dispose()
+    before = server.sockets()
+    head = f"GET /api/v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    for connection in connections:
+        connection.sendall(head.encode())
+        while b"event: queued" not in connection.recv(4096):
+            pass
+    assert server.sockets() >= before + 20
+    for connection in connections:
+        connection.close()
+    while server.sockets() > before:
+        pass
