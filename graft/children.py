@@ -33,7 +33,8 @@ class Rules:
     """When children are started again, and how long they have to stop; all in seconds but `deaths`.
 
     A child that died before it was `settled` is started again after a pause that doubles from `pause`; after so many
-    `deaths` in a row the supervisor gives up, as the next try would do no better.
+    `deaths` in a row the supervisor gives up, as the next try would do no better. Asked to stop once more after the
+    `impatience`, it waits no longer; before that it is the same wish, which make passes on to who has heard it.
     """
 
     grace: float = 12.0
@@ -41,6 +42,7 @@ class Rules:
     pause: float = 1.0
     deaths: int = 5
     turn: float = 0.1
+    impatience: float = 1.0
 
 
 RULES = Rules()
@@ -107,11 +109,16 @@ class Supervisor:
         self._environment = environment
         self._say = say
         self._rules = rules
-        self._stops = 0
+        self._stopped_at: float | None = None
+        self._hurried = False
 
     def stop(self) -> None:
-        """Ask for the end; asked twice, it does not wait for the children. A plain number: signal handlers call it."""
-        self._stops += 1
+        """Ask for the end; asked again, it does not wait for the children. Plain values: signal handlers call it."""
+        now = time.monotonic()
+        if self._stopped_at is None:
+            self._stopped_at = now
+        elif now - self._stopped_at >= self._rules.impatience:
+            self._hurried = True
 
     def run(self, each_turn: Callable[[], None] = lambda: None) -> int:
         """Supervise until the end, and return the exit code: 0 when asked to stop, 1 when a child keeps dying."""
@@ -122,12 +129,13 @@ class Supervisor:
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, on_signal) for number in signals}
         try:
-            while not self._stops:
+            while self._stopped_at is None:
                 for child in self._children:
                     if not self._tend(child):
                         return 1
                 each_turn()
                 self._wait_a_turn()
+            self._say("Stopping: accepted requests are answered, and running jobs go on at the next start.")
             return 0
         finally:
             self._stop_children()
@@ -170,11 +178,13 @@ class Supervisor:
         for child in self._children:
             child.ask_to_stop()
         deadline = time.monotonic() + self._rules.grace
-        while any(child.alive() for child in self._children) and self._stops < 2 and time.monotonic() < deadline:
+        while any(child.alive() for child in self._children) and not self._hurried and time.monotonic() < deadline:
             self._wait_a_turn()
         for child in self._children:
             if child.alive():
-                self._say(f"{child.command.name} did not stop in time and is killed.")
+                self._say(
+                    f"{child.command.name} {'was not waited for' if self._hurried else 'did not stop in time'}: killed."
+                )
             child.bury()
 
 

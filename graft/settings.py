@@ -80,6 +80,13 @@ class Settings(BaseSettings):
             raise ValueError(f"GRAFT_PRECISION must be one of {words} (for now only float32); received {value}.")
         return value
 
+    @field_validator("weights_dir")
+    @classmethod
+    def _folder_of_weights(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_dir():
+            raise ValueError(f"GRAFT_WEIGHTS_DIR must name a folder; received {value}, which is none.")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:

@@ -18,9 +18,17 @@ class Announcement:
     """Says once that the service is ready and what to try; where that takes long, says what it waits for."""
 
     def __init__(
-        self, address: str, *, with_keys: bool, say: Callable[[str], None], every: float = 1.0, patience: float = 30.0
+        self,
+        address: str,
+        *,
+        everywhere: bool = False,
+        with_keys: bool,
+        say: Callable[[str], None],
+        every: float = 1.0,
+        patience: float = 30.0,
     ) -> None:
         self._address = address
+        self._where = f"every address of this machine, here {address}" if everywhere else address
         self._every = every  # seconds between two looks
         self._patience = patience  # seconds without a word
         self._key = " -H 'X-API-Key: …'" if with_keys else ""
@@ -43,7 +51,7 @@ class Announcement:
         if answer.is_success:
             self._done = True
             self._say(
-                f"Graft listens on {self._address} (docs at {self._address}/docs). "
+                f"Graft listens on {self._where} (docs at {self._address}/docs). "
                 f"Try: curl{self._key} -T pictures.zip '{self._address}/api/v1/datasets?name=pictures'"
             )
         elif now - self._began > self._patience and (advice := _detail(answer)) != self._advice:
@@ -68,12 +76,17 @@ def free_port(host: str, port: int) -> int:
 
 def address(host: str, port: int) -> str:
     """Where this machine reaches a listener on `host`, which may be a wildcard."""
-    try:
-        if ip_address(host).is_unspecified:
-            host = "127.0.0.1" if ip_address(host).version == 4 else "::1"
-    except ValueError:
-        pass  # a name
+    if is_wildcard(host):
+        host = "127.0.0.1" if ip_address(host).version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a listener on `host` listens on every address."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return False
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> int:
@@ -93,6 +106,8 @@ def up(settings: Settings, say: Callable[[str], None]) -> int:
         Command("The worker for datasets", (*graft, "worker", "datasets")),
         Command("The worker for training", (*graft, "worker", "training")),
     )
-    announcement = Announcement(address(settings.host, port), with_keys=bool(settings.api_keys), say=say)
+    announcement = Announcement(
+        address(settings.host, port), everywhere=is_wildcard(settings.host), with_keys=bool(settings.api_keys), say=say
+    )
     supervisor = Supervisor(commands, environment={**os.environ, "GRAFT_PORT": str(port)}, say=say)
     return supervisor.run(announcement.look)

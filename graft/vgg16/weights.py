@@ -147,10 +147,6 @@ class WeightStore:
         """The first of these files in the user's folder, then in the cache."""
         folders = [(self._cache, "in the cache")]
         if self._weights_dir:
-            if not self._weights_dir.is_dir():
-                raise MissingWeights(
-                    f"GRAFT_WEIGHTS_DIR must name a folder; received {self._weights_dir}, which is none."
-                )
             folders.insert(0, (self._weights_dir, "in GRAFT_WEIGHTS_DIR"))
         candidates = (_Found(folder / name, origin) for folder, origin in folders for name in names)
         return next((found for found in candidates if found.path.is_file()), None)

@@ -14,6 +14,8 @@ from graft.children import Command, Rules, Supervisor
 
 QUICK = Rules(grace=30.0, pause=0.0, turn=0.01)
 
+STOPPING = "Stopping: accepted requests are answered, and running jobs go on at the next start."
+
 
 class Stage:
     """Children that append their process id to a file of their name, and what the supervisor said."""
@@ -55,7 +57,7 @@ def test_a_stop_ends_every_child_and_is_no_failure(stage: Stage) -> None:
 
     assert supervisor.run(each_turn) == 0
     assert not any(alive(pid) for name in "ab" for pid in stage.pids(name))
-    assert stage.said == []
+    assert stage.said == [STOPPING]
 
 
 def test_a_child_leads_its_own_session_so_that_a_terminals_signals_pass_it_by(stage: Stage) -> None:
@@ -86,7 +88,7 @@ def test_a_child_that_is_killed_is_started_again_and_the_others_run_on(stage: St
 
     assert supervisor.run(each_turn) == 0
     assert len(stage.pids("b")) == 1
-    assert stage.said == ["a was ended by SIGKILL; starting it again in 0 s."]
+    assert stage.said == ["a was ended by SIGKILL; starting it again in 0 s.", STOPPING]
 
 
 def test_what_a_dead_child_left_in_its_group_goes_with_it(stage: Stage) -> None:
@@ -169,13 +171,13 @@ def test_a_child_deaf_to_sigterm_is_killed_with_its_group(stage: Stage) -> None:
             supervisor.stop()
 
     assert supervisor.run(each_turn) == 0
-    assert stage.said == ["a did not stop in time and is killed."]
+    assert stage.said == [STOPPING, "a did not stop in time: killed."]
     assert not alive(stage.pids("a")[0])
 
 
 def test_asked_twice_it_does_not_wait(stage: Stage) -> None:
     ready = stage.folder / "ready"
-    rules = Rules(grace=100_000.0, turn=0.01)
+    rules = Rules(grace=100_000.0, turn=0.01, impatience=0.0)
     supervisor = stage.supervisor(stage.child("a", DEAF.format(ready=ready)), rules=rules)
 
     def each_turn() -> None:
@@ -184,6 +186,22 @@ def test_asked_twice_it_does_not_wait(stage: Stage) -> None:
             supervisor.stop()
 
     assert supervisor.run(each_turn) == 0
+    assert stage.said == [STOPPING, "a was not waited for: killed."]
+
+
+def test_the_same_wish_twice_at_once_is_one(stage: Stage) -> None:
+    ready = stage.folder / "ready"
+    slow = "trap 'sleep 0.2; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    rules = Rules(grace=100_000.0, turn=0.01, impatience=100_000.0)
+    supervisor = stage.supervisor(stage.child("a", slow.format(ready=ready)), rules=rules)
+
+    def each_turn() -> None:
+        if ready.exists():
+            supervisor.stop()
+            supervisor.stop()
+
+    assert supervisor.run(each_turn) == 0
+    assert stage.said == [STOPPING]
 
 
 SUPERVISE = """

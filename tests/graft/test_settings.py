@@ -41,6 +41,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").mkdir()
     settings = Settings()
     assert settings.port == 9000
     assert settings.api_keys == {"one", "two"}
@@ -52,6 +53,11 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_home_folder_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Settings().home == tmp_path / ".graft"
+
+
+def test_a_folder_of_weights_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=f"GRAFT_WEIGHTS_DIR must name a folder; received {tmp_path / 'none'}"):
+        Settings(weights_dir=tmp_path / "none")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "graft.example"])

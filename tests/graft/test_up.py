@@ -61,6 +61,13 @@ def test_it_says_once_where_it_listens_and_what_to_try() -> None:
     assert health.asked == 2
 
 
+def test_a_wildcard_is_said() -> None:
+    said: list[str] = []
+    with Health([(200, b"{}")]).running() as url:
+        Announcement(url, everywhere=True, with_keys=True, say=said.append).look()
+    assert said[0].startswith(f"Graft listens on every address of this machine, here {url} (docs at")
+
+
 def test_with_keys_the_line_shows_where_the_key_goes() -> None:
     said: list[str] = []
     with Health([(200, b"{}")]).running() as url:

@@ -187,11 +187,6 @@ def test_a_broken_file_is_named_and_not_passed_over(
     assert not store.fetch(QUIET)[0].found
 
 
-def test_a_folder_that_is_none_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(MissingWeights, match=f"GRAFT_WEIGHTS_DIR must name a folder; received {tmp_path / 'nope'}"):
-        offline(tmp_path, tmp_path / "nope").trunk()
-
-
 @pytest.mark.parametrize(
     ("kernel_at", "bias_at"),
     [
