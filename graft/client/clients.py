@@ -95,6 +95,10 @@ class Client:
     def close(self) -> None:
         run(self.session.wire.close())
 
+    def ask(self, call: Call[T]) -> T:
+        """Any of graft.client.calls."""
+        return run(self.session.ask(call))
+
     upload = _call(calls.upload)
     open_dataset = _call(calls.open_dataset)
     add_files = _call(calls.add_files)
@@ -148,6 +152,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         await self.session.wire.close()
+
+    async def ask(self, call: Call[T]) -> T:
+        """Any of graft.client.calls."""
+        return await self.session.ask(call)
 
     upload = _async_call(calls.upload)
     open_dataset = _async_call(calls.open_dataset)

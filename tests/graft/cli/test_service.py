@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from graft.cli import TerminalReporter
+from graft.cli.composition import TerminalReporter
 from graft.vgg16.sources import FULL, TRUNK_FILE
 
 GRAFT = [sys.executable, "-m", "graft.cli"]

@@ -1,12 +1,9 @@
-"""The command `graft`: up, api, worker QUEUE, weights fetch. Settings come from GRAFT_* environment variables."""
+"""The composition root of the service's commands: settings from GRAFT_* variables, or a sentence on what is wrong."""
 
 import logging
-import os
 import sqlite3
-import sys
-from enum import StrEnum
 from tempfile import TemporaryFile
-from typing import Annotated, NoReturn, Self
+from typing import Self
 
 import typer
 import uvicorn
@@ -24,49 +21,15 @@ from rich.progress import (
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from graft.cli.codes import fail
 from graft.database import connect, migrate
 from graft.errors import GraftError
 from graft.settings import Settings
 from graft.stores import open_weights
-from graft.up import up as supervise
-
-app = typer.Typer(
-    help="Serve VGG16 and train new classifiers on its frozen trunk. Settings: GRAFT_* environment variables.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-weights = typer.Typer(help="VGG16's ImageNet weights.", no_args_is_help=True)
-app.add_typer(weights, name="weights")
 
 
-class Queue(StrEnum):
-    """The queues of jobs."""
-
-    DATASETS = "datasets"
-    TRAINING = "training"
-
-
-class LogLevel(StrEnum):
-    """How much the HTTP server says about itself."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-
-
-@app.command()
-def up() -> None:
-    """Start the API and both workers in the foreground; Ctrl-C stops them."""
-    raise typer.Exit(supervise(_usable_settings(), _say))
-
-
-@app.command()
-def api(
-    log_level: Annotated[LogLevel, typer.Option(help="Least severity in the HTTP server's own log.")] = LogLevel.INFO,
-) -> None:
-    """Start the HTTP API alone."""
-    settings = _usable_settings()
+def run_api(settings: Settings, log_level: str) -> None:
+    """The HTTP server, until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -76,32 +39,24 @@ def api(
         factory=True,
         host=settings.host,
         port=settings.port,
-        log_level=log_level.value,
+        log_level=log_level,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,  # and the drain before it, inside the supervisor's grace
     )
 
 
-@app.command()
-def worker(queue: Annotated[Queue, typer.Argument(help="The queue whose jobs it does.")]) -> None:
-    """Start a worker for one queue."""
-    _usable_settings()
-    os.execv(sys.executable, [sys.executable, "-m", "worker.celery_app", queue.value])  # noqa: S606 — a fixed program
-
-
-@weights.command()
-def fetch() -> None:
-    """Look for both parts of the weights, and download what is missing. Fails when there is no trunk."""
+def fetch_weights() -> bool:
+    """Whether the trunk is there; both parts are looked for."""
     store = open_weights(_settings())
     try:
         with TerminalReporter(Console()) as reporter:
             trunk, classifier = store.fetch(reporter)
     except (GraftError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     for outcome in (trunk, classifier):
         typer.echo(f"{outcome.part}: {outcome.text}")
-    raise typer.Exit(0 if trunk.found else 1)
+    return trunk.found
 
 
 class TerminalReporter:
@@ -121,7 +76,7 @@ class TerminalReporter:
 
     def say(self, text: str) -> None:
         if self._bars.disable:
-            _say(text)
+            say(text)
         else:
             self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -146,7 +101,7 @@ def _settings() -> Settings:
         raise typer.Exit(1) from None
 
 
-def _usable_settings() -> Settings:
+def usable_settings() -> Settings:
     """The settings, with a home folder to write to and a database that is up to date; or the end of the program."""
     settings = _settings()
     try:
@@ -154,7 +109,7 @@ def _usable_settings() -> Settings:
         with TemporaryFile(dir=settings.home):
             pass
     except OSError as error:
-        _fail(
+        fail(
             f"GRAFT_HOME must be a folder that can be made and written to; received {settings.home}: {error.strerror}."
         )
     engine = None
@@ -165,21 +120,12 @@ def _usable_settings() -> Settings:
         variable = "GRAFT_DATABASE_URL" if settings.database_url else "GRAFT_HOME"
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = " ".join(str(cause).split())
-        _fail(f"{variable} must lead to a database that can be used; {settings.sqlalchemy_url} cannot: {reason}")
+        fail(f"{variable} must lead to a database that can be used; {settings.sqlalchemy_url} cannot: {reason}")
     finally:
         if engine:
             engine.dispose()
     return settings
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, flush=True)
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(text, err=True)
-    raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    app()

@@ -1,0 +1,5 @@
+"""`python -m graft.cli`"""
+
+from graft.cli import app
+
+app()

@@ -1,0 +1,65 @@
+"""The curl that does what a call does, to be pasted into a shell."""
+
+import json
+import shlex
+from typing import Any
+from urllib.parse import urlencode
+
+from graft.client.bodies import Archive, Folder
+from graft.client.call import Call
+
+# Ids that are known only when the line before has run: they stand for shell variables.
+DATASET, JOB = "__DATASET__", "__JOB__"
+_PATTERNS = {DATASET: "ds_[a-z0-9]*", JOB: "job_[a-z0-9]*"}
+
+
+def line(call: Call[Any], url: str, key: str | None) -> str:
+    """One line. The key itself is never in it."""
+    words = ["curl -sS", *_method(call), *([] if key is None else ['-H "X-API-Key: $GRAFT_API_KEY"'])]
+    if call.accept == "text/event-stream":
+        words.append("-N -H 'Accept: text/event-stream'")
+    if call.json is not None:
+        words.append(f"-H 'Content-Type: application/json' -d {_quoted(json.dumps(call.json))}")
+    words += [f"-F {_quoted(_form_file(picture.path or picture.name))}" for picture in call.pictures]
+    before = ""
+    if call.body:
+        words.append(f"-H 'Content-Type: {call.body.media_type}'")
+        if isinstance(call.body, Folder):
+            before = f"{_tar(call.body)} | "
+            words.append("-T -")
+        elif isinstance(call.body, Archive):
+            words.append(f"-T {_quoted(str(call.body.path))}")
+    address = f"{url.rstrip('/')}/api/v1{call.path}"
+    if call.query:
+        address += f"?{urlencode(call.query)}"
+    return f"{before}{' '.join(words)} {_quoted(address)}"
+
+
+def assignment(variable: str, command: str) -> str:
+    """A line that keeps the id in a command's answer in the shell variable that `variable` stands for."""
+    return f"{variable.strip('_')}=$({command} | grep -o '{_PATTERNS[variable]}' | head -n 1)"
+
+
+def _method(call: Call[Any]) -> list[str]:
+    implied = "POST" if call.json is not None or call.pictures else "GET"
+    return [] if call.method == implied else [f"-X {call.method}"]
+
+
+def _tar(folder: Folder) -> str:
+    """What Folder sends, by tar: no hidden files, links followed but for those that are left out."""
+    excluded = "".join(f" --exclude={_quoted(f'./{name}')}" for name in folder.left_out)
+    return f"tar -chf - --exclude='*/.*'{excluded} -C {_quoted(str(folder.path))} ."
+
+
+def _form_file(path: object) -> str:
+    """curl takes what follows a semicolon or a comma as something else, unless the name is in double quotes."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'file=@"{text}"' if set(text) & set(';,"\\') else f"file=@{text}"
+
+
+def _quoted(text: str) -> str:
+    quoted = shlex.quote(text)
+    for variable in _PATTERNS:
+        if variable in text:
+            quoted = (quoted if quoted[0] == "'" else f"'{quoted}'").replace(variable, f"'\"${variable.strip('_')}\"'")
+    return quoted

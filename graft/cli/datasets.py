@@ -1,0 +1,128 @@
+"""Commands about pictures: upload them, see what is there, delete."""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from graft.cli import curl as curls
+from graft.cli.codes import asking
+from graft.cli.following import findings, pictures, program, send, settle
+from graft.cli.options import (
+    URL,
+    Boxes,
+    Curl,
+    Json,
+    Key,
+    Limit,
+    Name,
+    SplitSeed,
+    TestSplit,
+    Url,
+    ValidationSplit,
+    Wait,
+)
+from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
+from graft.client import Dataset, calls
+
+
+def upload(
+    source: Annotated[str, typer.Argument(metavar="FOLDER|ARCHIVE", help="A folder, or a .zip, .tar, .tar.gz, .tgz.")],
+    name: Name = None,
+    validation_split: ValidationSplit = None,
+    test_split: TestSplit = None,
+    split_seed: SplitSeed = None,
+    boxes: Boxes = None,
+    wait: Wait = True,
+    url: Url = URL,
+    key: Key = None,
+    json: Json = False,
+    curl: Curl = False,
+) -> None:
+    """Upload labelled pictures: a folder for each class, on its own or inside train/, validation/ and test/."""
+    with asking(url, key) as client, Bars() as bars:
+        call = calls.upload(
+            source,
+            name=name,
+            validation_split=validation_split,
+            test_split=test_split,
+            split_seed=split_seed,
+            boxes=boxes,
+            on_progress=bars.uploaded,
+        )
+        if curl:
+            line(curls.line(call, url, key))
+            return
+        dataset = send(client, call, bars)
+        if wait:
+            dataset = settle(client, dataset, bars)
+    if json:
+        show_json(dataset)
+    elif wait:
+        line(f"{dataset.id} is {dataset.state}: {pictures(dataset)}")
+        line(f"Try: {program()} train {dataset.id} --model NAME")
+    else:
+        line(f"{dataset.id} is {dataset.state}. See what becomes of it: {program()} datasets {dataset.id}")
+
+
+def show(
+    dataset: Annotated[str | None, typer.Argument(metavar="[ID]", help="One of them, with all that was found.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those: open, validating, ready, rejected.")] = None,
+    limit: Limit = 20,
+    url: Url = URL,
+    key: Key = None,
+    json: Json = False,
+    curl: Curl = False,
+) -> None:
+    """List datasets, newest first, or show one."""
+    with asking(url, key) as client:
+        if curl:
+            call = calls.dataset(dataset) if dataset else calls.datasets(state=state, limit=limit)
+            line(curls.line(call, url, key))
+        elif dataset is None:
+            found = list(islice(client.datasets(state=state), limit))
+            if json:
+                show_json(found)
+            else:
+                rows = [(each.id, each.name, each.state, pictures(each), instant(each.created_at)) for each in found]
+                show_table(("DATASET", "NAME", "STATE", "HOLDS", "CREATED"), rows)
+        else:
+            one = client.dataset(dataset)
+            if json:
+                show_json(one)
+            else:
+                _show_one(one)
+
+
+def _show_one(dataset: Dataset) -> None:
+    show_fields(
+        id=dataset.id,
+        name=dataset.name,
+        state=dataset.state,
+        revision=dataset.revision,
+        created=instant(dataset.created_at),
+    )
+    if dataset.counts:
+        splits = list(dataset.counts)
+        names = dataset.classes or sorted({name for counts in dataset.counts.values() for name in counts})
+        rows = [(name, *(str(dataset.counts[split].get(name, 0)) for split in splits)) for name in names]
+        line("")
+        show_table(("CLASS", *(split.upper() for split in splits)), rows)
+    for sentence in findings(dataset):
+        line(sentence)
+
+
+def delete(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Its id.")],
+    url: Url = URL,
+    key: Key = None,
+    curl: Curl = False,
+) -> None:
+    """Delete a dataset and its files."""
+    with asking(url, key) as client:
+        call = calls.delete_dataset(dataset)
+        if curl:
+            line(curls.line(call, url, key))
+        else:
+            client.ask(call)
+            line(f"{dataset} is deleted.")

@@ -1,0 +1,103 @@
+"""Following a job until it ends, and what is said about how things ended."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import typer
+
+from graft.cli.codes import INTERRUPTED, fail
+from graft.cli.terminal import Bars, line
+from graft.client import Client, Dataset, Event, Job
+from graft.client.bodies import Folder
+from graft.client.call import Call
+
+FINDINGS = 10
+
+
+def follow(client: Client, job: Job, bars: Bars) -> Job:
+    """The job once it has ended. Ctrl-C ends the program, not the job."""
+    try:
+        for news in client.watch(job):
+            if isinstance(news, Event):
+                bars.event(news)
+            else:
+                bars.progress(news)
+        return client.job(job)
+    except KeyboardInterrupt:
+        bars.say(
+            f"{job.id} goes on without you. Watch it: {program()} watch {job.id}. Stop it: {program()} cancel {job.id}."
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def send(client: Client, call: Call[Dataset], bars: Bars) -> Dataset:
+    """Upload, and say what stays behind."""
+    if isinstance(call.body, Folder) and call.body.left_out:
+        names = ", ".join(call.body.left_out[:3])
+        bars.say(f"{len(call.body.left_out)} links that lead out of {call.body.path} are left out, such as {names}.")
+    return client.ask(call)
+
+
+def settle(client: Client, dataset: Dataset, bars: Bars) -> Dataset:
+    """The dataset once every picture has been looked at; what was found is said. Ends the program if it is rejected."""
+    for job in client.jobs(kind="validate", dataset=dataset.id):
+        follow(client, job, bars)
+        break
+    found = client.wait_dataset(dataset)
+    sentences = findings(found)
+    for sentence in sentences[:FINDINGS]:
+        bars.say(sentence)
+    if len(sentences) > FINDINGS:
+        bars.say(f"And {len(sentences) - FINDINGS} more: {program()} datasets {found.id}")
+    if found.state == "rejected":
+        fail(f"{found.id} was rejected. Correct it and upload it again.")
+    return found
+
+
+def findings(dataset: Dataset) -> list[str]:
+    """A sentence for each thing that was found about its files."""
+    checks = [f"{check.severity}: {check.message} {check.advice or ''}".rstrip() for check in dataset.checks or ()]
+    return checks + [f"{each.path}: {each.message}" if each.path else each.message for each in dataset.problems]
+
+
+def pictures(dataset: Dataset) -> str:
+    """Such as: 3 classes, 36 train, 12 validation, 12 test. Empty until that is known."""
+    if dataset.classes is None:
+        return ""
+    counts = {split: sum(classes.values()) for split, classes in (dataset.counts or {}).items()}
+    return ", ".join([f"{len(dataset.classes)} classes", *(f"{n} {split}" for split, n in counts.items() if n)])
+
+
+def conclude(job: Job, *, quiet: bool) -> None:
+    """How a job has ended, on stdout unless `quiet`; or the end of the program, where that was badly."""
+    if job.state == "cancelled":
+        fail(f"{job.id} was cancelled.")
+    if job.state == "failed":
+        reason = job.error.message if job.error else "It does not say why."
+        fail(f"{job.id} failed. {reason}")
+    if quiet:
+        return
+    if job.kind != "train":
+        line(f"{job.id} succeeded.")
+        return
+    line(f"Model {job.model}, version {job.version}: {accuracy(job)}")
+    line(f"Try: {program()} predict PICTURE --model {job.model}")
+
+
+def accuracy(job: Job) -> str:
+    """Of each split that was measured, the test first."""
+    measured = {split: (job.metrics or {}).get(split) for split in ("test", "validation")}
+    return ", ".join(
+        f"{split} accuracy {found['accuracy']:.3f} on {found['pictures']} pictures"
+        for split, found in measured.items()
+        if isinstance(found, dict) and "accuracy" in found and "pictures" in found
+    )
+
+
+def program() -> str:
+    """How this program was called, to be pasted into the same shell."""
+    called = Path(sys.argv[0])
+    if called.name != "graft":
+        return "graft"
+    return "graft" if shutil.which("graft") == sys.argv[0] else sys.argv[0]

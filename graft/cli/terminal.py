@@ -1,0 +1,132 @@
+"""What people see: bars and notes on stderr, results on stdout; plain lines and columns where no terminal is."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from graft.client import Event
+from graft.client import Progress as JobProgress
+from graft.client.answers import Answer
+
+STAGES = {
+    "validating": "Looking at every picture",
+    "extracting": "Computing features",
+    "training": "Training",
+    "evaluating": "Evaluating",
+    "publishing": "Publishing",
+}
+
+
+def line(text: str) -> None:
+    """A line of the result."""
+    print(text, flush=True)
+
+
+def show_json(thing: Answer | Sequence[Answer] | Mapping[str, Any]) -> None:
+    def plain(value: Any) -> Any:
+        return value.model_dump(mode="json") if isinstance(value, Answer) else value
+
+    value = [plain(each) for each in thing] if isinstance(thing, list) else plain(thing)
+    line(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere, for programs such as awk, aligned columns that are never cut."""
+    if sys.stdout.isatty():
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*row)
+        Console(markup=False, highlight=False).print(table)
+        return
+    table_rows = [columns, *rows]
+    widths = [max(len(row[i]) for row in table_rows) for i in range(len(columns))]
+    for row in table_rows:
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_fields(**fields: object) -> None:
+    """One thing, a line for each of its fields that has a value."""
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        if value is not None:
+            line(f"{name.replace('_', ' ').ljust(width)}  {value}")
+
+
+def instant(at: datetime | None) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+class Bars:
+    """Progress on stderr: a bar for each stage on a terminal, one line for each stage and epoch elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}", markup=False))
+        self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._stage = ""
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def uploaded(self, done: int, total: int) -> None:
+        self._show("Uploading", done, total, f"{decimal(done)} of {decimal(total)}")
+
+    def progress(self, now: JobProgress) -> None:
+        if now.phase is None:
+            self._show("Waiting for a worker", None, None, "")
+            return
+        done, total, note = now.step, now.steps, ""
+        if now.phase == "training" and now.epoch is not None and now.epochs is not None:
+            note = f"epoch {now.epoch} of {now.epochs}"
+            done = (now.epoch - 1) * (now.steps or 1) + (now.step or 0)
+            total = now.epochs * (now.steps or 1)
+        elif done is not None and total is not None:
+            note = f"{done} of {total}"
+        self._show(STAGES.get(now.phase, now.phase), done, total, note, now.eta_seconds)
+
+    def event(self, event: Event) -> None:
+        if event.type == "epoch" and not self._console.is_terminal:
+            self.say(f"  epoch {event.data.get('epoch')}: {_measures(event.data)}")
+        elif event.type == "lost":
+            self.say(f"The run was lost and begins again where it was: {event.data.get('message')}")
+
+    def _show(self, stage: str, done: int | None, total: int | None, note: str, eta: float | None = None) -> None:
+        if stage != self._stage:
+            self._stage = stage
+            if self._bars.disable:
+                self.say(f"{stage} …")
+            else:
+                for task in self._bars.tasks:
+                    self._bars.update(task.id, total=1, completed=1, note="")
+                self._task = self._bars.add_task(stage, total=None, note="")
+        if eta is not None:
+            note = f"{note}, {_duration(eta)} left" if note else f"{_duration(eta)} left"
+        if not self._bars.disable:
+            if stage == "Uploading" and (left := self._bars.tasks[-1].time_remaining):
+                note = f"{note}, {_duration(left)} left"
+            self._bars.update(self._task, completed=done, total=total, note=note)
+
+
+def _measures(data: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in data.items() if isinstance(value, float))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,228 @@
+"""Commands about jobs: train, watch, list, cancel."""
+
+import json as jsons
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graft.cli import curl as curls
+from graft.cli.codes import asking
+from graft.cli.following import accuracy, conclude, follow, program, send, settle
+from graft.cli.options import (
+    URL,
+    Boxes,
+    Curl,
+    Json,
+    Key,
+    Limit,
+    Name,
+    SplitSeed,
+    TestSplit,
+    Url,
+    ValidationSplit,
+    Wait,
+)
+from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
+from graft.client import Dataset, Job, calls
+from graft.client.call import Call
+from graft.errors import InvalidInput
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="Any field of the recipe, such as hidden_units=[128]. Repeat it."
+    ),
+]
+
+
+def train(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FOLDER|ARCHIVE|DATASET", help="Labelled pictures to upload, or a dataset's id."),
+    ],
+    model: Annotated[str, typer.Option("--model", help="The model's name; its next version is trained.")],
+    preset: Annotated[str | None, typer.Option("--preset", help="feature-extraction, fine-tuning, …")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="How many, unlike the preset.")] = None,
+    set: Set = None,
+    name: Name = None,
+    validation_split: ValidationSplit = None,
+    test_split: TestSplit = None,
+    split_seed: SplitSeed = None,
+    boxes: Boxes = None,
+    wait: Wait = True,
+    url: Url = URL,
+    key: Key = None,
+    json: Json = False,
+    curl: Curl = False,
+) -> None:
+    """Train a model on a folder of pictures: upload it, watch the training, and say how good the model is."""
+    with asking(url, key) as client, Bars() as bars:
+        recipe = _recipe(preset, epochs, set or [])
+        upload_options = {
+            "name": name,
+            "validation_split": validation_split,
+            "test_split": test_split,
+            "split_seed": split_seed,
+            "boxes": boxes,
+        }
+        upload = _upload(source, upload_options, bars)
+        if curl:
+            _show_curl(upload, source, model, recipe, url=url, key=key, wait=wait)
+            return
+        if upload is None:
+            dataset = source
+        else:
+            uploaded = send(client, upload, bars)
+            dataset = (settle(client, uploaded, bars) if wait else uploaded).id
+        job = client.train(dataset, model, recipe)
+        if wait:
+            job = follow(client, job, bars)
+    _end(job, wait=wait, json=json)
+
+
+def watch(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl: Curl = False) -> None:
+    """Watch a job until it ends. Ctrl-C leaves it running."""
+    with asking(url, key) as client, Bars() as bars:
+        if curl:
+            line(curls.line(calls.live_events(job), url, key))
+            return
+        ended = follow(client, client.job(job), bars)
+    _end(ended, wait=True, json=json)
+
+
+def jobs(
+    job: Annotated[str | None, typer.Argument(metavar="[ID]", help="One of them, with all that is known.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those: queued, running, succeeded, …")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only those for this model.")] = None,
+    limit: Limit = 20,
+    url: Url = URL,
+    key: Key = None,
+    json: Json = False,
+    curl: Curl = False,
+) -> None:
+    """List jobs, newest first, or show one."""
+    with asking(url, key) as client:
+        if curl:
+            call = calls.job(job) if job else calls.jobs(state=state, model=model, limit=limit)
+            line(curls.line(call, url, key))
+        elif job is None:
+            found = list(islice(client.jobs(state=state, model=model), limit))
+            if json:
+                show_json(found)
+            else:
+                rows = [
+                    (each.id, each.kind, each.state, _about(each), _where(each), instant(each.created_at))
+                    for each in found
+                ]
+                show_table(("JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED"), rows)
+        else:
+            one = client.job(job)
+            if json:
+                show_json(one)
+            else:
+                _show_one(one)
+
+
+def cancel(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl: Curl = False) -> None:
+    """Stop a job."""
+    with asking(url, key) as client:
+        call = calls.cancel(job)
+        if curl:
+            line(curls.line(call, url, key))
+            return
+        stopped = client.ask(call)
+    if json:
+        show_json(stopped)
+    else:
+        line(f"{stopped.id} is {stopped.state}.")
+
+
+def _recipe(preset: str | None, epochs: int | None, fields: list[str]) -> dict[str, Any] | None:
+    """A recipe request; None for the service's own choice. A value that is no JSON is a word."""
+    recipe: dict[str, Any] = {}
+    for each in fields:
+        field, found, value = each.partition("=")
+        if not found or not field:
+            raise InvalidInput(f"--set takes FIELD=VALUE, such as epochs=5; received {each}.")
+        try:
+            recipe[field] = jsons.loads(value, parse_constant=str)
+        except ValueError:
+            recipe[field] = value
+    if preset is not None:
+        recipe["preset"] = preset
+    if epochs is not None:
+        recipe["epochs"] = epochs
+    return recipe or None
+
+
+def _upload(source: str, options: dict[str, Any], bars: Bars) -> Call[Dataset] | None:
+    """The upload of a folder or an archive; None for a dataset's id."""
+    if Path(source).exists() or not source.startswith("ds_"):
+        return calls.upload(source, **options, on_progress=bars.uploaded)
+    given = [f"--{option.replace('_', '-')}" for option, value in options.items() if value is not None]
+    if given:
+        raise InvalidInput(f"A dataset keeps its name and its splits; received {', '.join(given)} for {source}.")
+    return None
+
+
+def _show_curl(
+    upload: Call[Dataset] | None, source: str, model: str, recipe: Any, *, url: str, key: str | None, wait: bool
+) -> None:
+    dataset = source
+    if upload:
+        dataset = curls.DATASET
+        line(curls.assignment(dataset, curls.line(upload, url, key)))
+    line(curls.assignment(curls.JOB, curls.line(calls.train(dataset, model, recipe), url, key)))
+    if wait:
+        line(curls.line(calls.live_events(curls.JOB), url, key))
+    line(curls.line(calls.job(curls.JOB), url, key))
+
+
+def _end(job: Job, *, wait: bool, json: bool) -> None:
+    if json:
+        show_json(job)
+    if wait:
+        conclude(job, quiet=json)
+    elif not json:
+        line(f"{job.id} is {job.state}. Watch it: {program()} watch {job.id}")
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    return job.id, job.kind, job.state, _about(job), _where(job), instant(job.created_at)
+
+
+def _about(job: Job) -> str:
+    if job.model is None:
+        return job.dataset or ""
+    return job.model if job.version is None else f"{job.model} version {job.version}"
+
+
+def _where(job: Job) -> str:
+    now = job.progress
+    if job.finished or now.phase is None:
+        return ""
+    if now.epoch is not None:
+        return f"{now.phase}, epoch {now.epoch} of {now.epochs}"
+    return f"{now.phase}, {now.step} of {now.steps}" if now.step is not None else now.phase
+
+
+def _show_one(job: Job) -> None:
+    show_fields(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        model=job.model,
+        version=job.version,
+        dataset=job.dataset,
+        revision=job.revision,
+        recipe=", ".join(f"{field} {value}" for field, value in (job.recipe or {}).items()) or None,
+        progress=_where(job) or None,
+        measured=accuracy(job) or None,
+        error=job.error.message if job.error else None,
+        created=instant(job.created_at),
+        started=instant(job.started_at) or None,
+        finished=instant(job.finished_at) or None,
+    )
