@@ -1,23 +1,88 @@
-"""The pictures of a prediction's body."""
+"""The pictures of a request, in every form of body: the parts of a form, JSON with base64, one picture as it is."""
+
+import base64
+import re
+from typing import Any, Final
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from pydantic_core import from_json
 
+from app.examples import INSTANCES
+from app.predictions import Instance, Instances
 from app.uploads import Part, body, media_type, multipart
-from graft.errors import InvalidInput, TooLarge
+from graft.engine.answers import File
+from graft.errors import InvalidFields, InvalidInput, NotAPicture, TooLarge
+from graft.images import sniff
+
+_JSON: Final = re.compile(rb"\s*\{")
+# What curl's --data-binary says of everything, and -d too, which takes the NULs and line ends out of a file.
+_CURLS: Final = "application/x-www-form-urlencoded"
+# An instance has a comma after it and one inside, and a name of 200 characters. In memory, what has more would be a
+# hundred times its size.
+_COMMAS: Final = 202
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "Pictures: JPEG, PNG, WebP, GIF, BMP or TIFF, told by content. One or more `file` parts; or "
+        "JSON with base64, plain or as a data URL; or one picture as it is, with any content type or none.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "array", "items": _BINARY}},
+                    "required": ["file"],
+                },
+                "encoding": {"file": {"contentType": "image/*"}},
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "instances": {"type": "array", "minItems": 1, "items": Instance.model_json_schema()}
+                    },
+                    "required": ["instances"],
+                    "additionalProperties": False,
+                },
+                "example": INSTANCES,
+            },
+            "image/*": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    }
+}
 
 
-async def pictures(request: Request, *, limit: int, count: int) -> list[tuple[str | None, bytes]]:
-    """(filename, bytes) of every `file` part of a multipart body; any other body is one picture without a name.
+async def pictures(request: Request, *, limit: int, count: int) -> list[File]:
+    """Every picture in order: at least one, none of them empty.
 
-    Raises TooLarge beyond `limit` bytes or `count` pictures, InvalidInput for a body with no picture in it.
+    Raises TooLarge beyond `limit` bytes or `count` pictures, InvalidInput, InvalidFields and RequestValidationError for
+    a body in none of the forms, NotAPicture for bytes that a caller cannot have meant to send.
     """
-    if media_type(request) != "multipart/form-data":
-        return [(None, b"".join([piece async for piece in body(request, limit)]))]
+    declared = media_type(request)
+    if declared == "multipart/form-data":
+        return await _parts(request, limit, count)
+    data = b"".join([piece async for piece in body(request, limit)])
+    if _JSON.match(data) or (declared == "application/json" and sniff(data) is None):
+        return await run_in_threadpool(_instances, data, count)
+    if declared == _CURLS and data.startswith((b"\xff\xd8\xff", b"\x89PNG")) and not re.search(rb"[\0\r\n]", data):
+        raise NotAPicture(
+            "A picture must arrive as it is; this one has lost its line ends and NULs, as curl's -d does it. "
+            "Send it with --data-binary @FILE."
+        )
+    return [(None, data)]
+
+
+async def _parts(request: Request, limit: int, count: int) -> list[File]:
     found: list[tuple[str | None, bytearray]] = []
     async for event in multipart(request, limit, {"file"}):
         if isinstance(event, Part):
             if len(found) == count:
-                raise TooLarge(f"A request takes at most {count} pictures; received more.")
+                raise _too_many(count)
             found.append((event.filename, bytearray()))
         else:
             found[-1][1].extend(event)
@@ -26,4 +91,51 @@ async def pictures(request: Request, *, limit: int, count: int) -> list[tuple[st
     for filename, data in found:
         if not data:
             raise InvalidInput(f"A picture must not be empty; received no bytes for {filename or 'a part'}.")
+        if filename is None and sniff(bytes(data[:64])) is None:
+            raise NotAPicture(
+                f"A part named file must hold a picture; received {bytes(data[:40])!r} without a filename. "
+                "With curl, write an @ before the file's path: -F file=@PATH."
+            )
     return [(filename, bytes(data)) for filename, data in found]
+
+
+def _instances(data: bytes, count: int) -> list[File]:
+    """Those of a JSON body. Blocks for as long as megabytes take to be read."""
+    if data.count(b",") > count * _COMMAS:
+        raise _too_many(count)
+    try:
+        read = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        advice = " Write base64 without line breaks, as base64 -w 0 does." if "control character" in str(error) else ""
+        raise InvalidInput(f"The body must be JSON; it is not: {error}.{advice}") from None
+    if not isinstance(read, dict):
+        raise InvalidFields(
+            f'The body must be a JSON object, {{"instances": [{{"b64": "…"}}]}}; received {str(read)[:100]}.'
+        )
+    given = read.get("instances")
+    if isinstance(given, list) and len(given) > count:
+        raise _too_many(count)
+    try:
+        instances = Instances.model_validate(read).instances
+    except ValidationError as wrong:
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in wrong.errors()]) from None
+    return [(instance.filename, _from_base64(instance.b64, i)) for i, instance in enumerate(instances)]
+
+
+def _from_base64(text: str, index: int) -> bytes:
+    """Base64 of RFC 4648, section 4. Passed over: a data URL's beginning, and white space, as MIME has it."""
+    plain = text.rpartition(";base64,")[2] if text.startswith("data:") else text
+    try:
+        data = base64.b64decode("".join(plain.split()), validate=True)
+    except ValueError as error:
+        raise InvalidFields(
+            f"instances.{index}.b64 must be base64 with the alphabet A-Z a-z 0-9 + / and = at the end; "
+            f"received {text[:40]!r}: {str(error)[:1].lower()}{str(error)[1:]}."
+        ) from None
+    if not data:
+        raise InvalidFields(f"instances.{index}.b64 must not be empty; received no bytes.")
+    return data
+
+
+def _too_many(count: int) -> TooLarge:
+    return TooLarge(f"A request takes at most {count} pictures; received more.")

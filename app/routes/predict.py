@@ -8,57 +8,77 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
-from app.pictures import pictures
-from app.schemas import Prediction
-from app.uploads import media_type
-from graft.errors import NotAPicture
-from graft.images import sniff
+from app.pictures import BODY, pictures
+from app.predictions import Prediction, Predictions
+from graft.errors import InvalidFields, TooLarge
 
-router = APIRouter(prefix="/models/{model}", tags=["predict"])
+MODELS = 32
+LABELS = 100_000  # in one answer
+router = APIRouter(tags=["predict"])
 
 Top = Annotated[int, Query(ge=1, le=1000, description="How many labels for each picture.", examples=[5])]
-PICTURE = {"type": "string", "format": "binary"}
-DOCUMENTED: dict[str, Any] = {
-    "responses": problems(400, 404, 413, 415),
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "description": "One or more `file` parts, or one picture as it is: JPEG, PNG, WebP, GIF, BMP or TIFF, "
-            "told by content.",
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {"file": {"type": "array", "items": PICTURE}},
-                        "required": ["file"],
-                    },
-                    "encoding": {"file": {"contentType": "image/*"}},
-                },
-                "image/*": {"schema": PICTURE},
-                "application/octet-stream": {"schema": PICTURE},
-            },
-        }
-    },
-}
+Models = Annotated[
+    list[str],
+    Query(description=f"Names of at most {MODELS} models, with commas between.", examples=[["signs,vgg16"]]),
+]
+DOCUMENTED: dict[str, Any] = {"responses": problems(400, 404, 413, 415), "openapi_extra": BODY}
 
 
-@router.post("/predict", summary="Classify pictures with a model's stable version", **DOCUMENTED)
+@router.post("/models/{model}/predict", summary="Classify pictures with a model's stable version", **DOCUMENTED)
 async def predict(request: Request, services: UseServices, model: ModelName, top: Top = 5) -> Prediction:
     return await _predict(request, services, model, top)
 
 
-@router.post("/versions/{version}/predict", summary="Classify pictures with one version of a model", **DOCUMENTED)
+@router.post(
+    "/models/{model}/versions/{version}/predict", summary="Classify pictures with one version of a model", **DOCUMENTED
+)
 async def predict_version(
     request: Request, services: UseServices, model: ModelName, version: VersionNumber, top: Top = 5
 ) -> Prediction:
     return await _predict(request, services, model, top, version=version)
 
 
-@router.post("/aliases/{alias}/predict", summary="Classify pictures with the version an alias points at", **DOCUMENTED)
+@router.post(
+    "/models/{model}/aliases/{alias}/predict",
+    summary="Classify pictures with the version an alias points at",
+    **DOCUMENTED,
+)
 async def predict_alias(
     request: Request, services: UseServices, model: ModelName, alias: AliasName, top: Top = 5
 ) -> Prediction:
     return await _predict(request, services, model, top, alias=alias)
+
+
+@router.post("/predict", summary="Classify pictures with many models at once", **DOCUMENTED)
+async def predict_many(request: Request, services: UseServices, models: Models, top: Top = 5) -> Predictions:
+    """Stable versions answer, each as it does alone. Models that prepare pictures alike share the work."""
+    names = _names(models)
+    predictor = services.engine.get()
+    for name in names:
+        await run_in_threadpool(predictor.resolve, name)
+    limits = services.limits
+    files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
+    if len(files) * len(names) * top > LABELS:
+        raise TooLarge(
+            f"An answer has at most {LABELS:,} labels; {len(files)} pictures, {len(names)} models and top={top} make "
+            f"{len(files) * len(names) * top:,}. Send fewer pictures, or lower top."
+        )
+    return await anyio.to_thread.run_sync(
+        lambda: Predictions(results=[Prediction.of(each) for each in predictor.predict_many(names, files, top=top)]),
+        limiter=services.predicting,
+    )
+
+
+def _names(models: list[str]) -> list[str]:
+    """Those of a query, each once. Raises InvalidFields."""
+    names = [name.strip() for each in models for name in each.split(",")]
+    if "" in names:
+        raise InvalidFields("models must be names with commas between; received an empty one. Take out its comma.")
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise InvalidFields(f"models must name each model once; received {repeated[0][:100]!r} again. Take it out.")
+    if len(names) > MODELS:
+        raise InvalidFields(f"models must name at most {MODELS}; received {len(names)}. Ask the others after these.")
+    return names
 
 
 async def _predict(
@@ -69,12 +89,7 @@ async def _predict(
     await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
-    if media_type(request) == "application/json" and sniff(files[0][1]) is None:
-        raise NotAPicture(
-            "A prediction takes a picture as the body, or multipart/form-data with file parts; received JSON, which is "
-            "not accepted yet."
-        )
-    predicted = await anyio.to_thread.run_sync(
-        lambda: predictor.predict(model, files, version=version, alias=alias, top=top), limiter=services.predicting
+    return await anyio.to_thread.run_sync(
+        lambda: Prediction.of(predictor.predict(model, files, version=version, alias=alias, top=top)),
+        limiter=services.predicting,
     )
-    return Prediction.of(predicted)

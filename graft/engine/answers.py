@@ -1,4 +1,4 @@
-"""What a prediction is. No TensorFlow here: whoever passes answers on imports this alone."""
+"""What a prediction is, and an embedding. No TensorFlow here: whoever passes answers on imports this alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from graft.types import Precision
 from graft.vgg16.layers import Pooling
+
+File = tuple[str | None, bytes]  # a picture: its name, where it has one, and its content
 
 
 @dataclass(frozen=True)

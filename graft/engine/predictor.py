@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graft import images
-from graft.engine.answers import ClassifierState, Embeddings, EngineState, Entry, Guess, Prediction
+from graft.engine.answers import ClassifierState, Embeddings, EngineState, Entry, File, Guess, Prediction
 from graft.engine.batcher import Batcher
 from graft.engine.models import LoadedModel, LoadedModels, imagenet_model
 from graft.engine.runtime import Array, Asked, Branch, Embedding, run
@@ -24,8 +24,6 @@ from graft.vgg16.labels import decode_predictions, likeliest
 from graft.vgg16.layers import INPUT, LAST, Pooling, feature_shape
 from graft.vgg16.trunk import TensorFlowTrunk
 from graft.vgg16.weights import WeightStore
-
-File = tuple[str | None, bytes]  # its name, where it has one, and its content
 
 logger = logging.getLogger(__name__)
 
@@ -145,11 +143,12 @@ class Predictor:
     def _decode(self, files: Sequence[File], interpolation: Interpolation) -> npt.NDArray[np.uint8]:
         """(pictures, 224, 224, 3)."""
         pixels = []
-        for name, data in files:
+        for i, (name, data) in enumerate(files, start=1):
             try:
                 pixels.append(images.decode(data, interpolation=interpolation, max_pixels=self._max_pixels))
             except InvalidInput as error:
-                raise type(error)(f"{name}: {error}" if name else str(error)) from None
+                which = name or (f"Picture {i} of {len(files)}" if len(files) > 1 else "")
+                raise type(error)(f"{which}: {error}" if which else str(error)) from None
         return np.stack(pixels)
 
     def _run(self, asked: Sequence[Asked]) -> list[tuple[Array, ...]]:

@@ -18,13 +18,13 @@ from safetensors.numpy import save_file
 
 from app.deps import Services
 from app.main import create_app
-from graft.engine.answers import EngineState, Entry, Guess, Prediction
+from graft.engine.answers import Embeddings, EngineState, Entry, File, Guess, Prediction
 from graft.errors import MissingWeights
 from graft.images import decode
 from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
 from graft.settings import Settings
 from graft.types import InputKey
-from graft.vgg16.layers import HeadSpec
+from graft.vgg16.layers import HeadSpec, Pooling, pooled_width
 from graft.vgg16.weight_files import TRUNK_DIGEST
 from tests.drawing import CLASSES, draw, encode, folder
 from tests.monitors import Recorder
@@ -52,17 +52,19 @@ class BrightnessPredictor:
         return 1 if model == BUILT_IN else self._registry.resolve(model, version=version, alias=alias)
 
     def predict(
-        self,
-        model: str,
-        files: Sequence[tuple[str | None, bytes]],
-        *,
-        version: int | None = None,
-        alias: str | None = None,
-        top: int = 5,
+        self, model: str, files: Sequence[File], *, version: int | None = None, alias: str | None = None, top: int = 5
     ) -> Prediction:
         number = self.resolve(model, version=version, alias=alias)
         entries = [Entry(name, self._top(decode(data), model, top)) for name, data in files]
         return Prediction(model, number, tuple(entries))
+
+    def predict_many(self, models: Sequence[str], files: Sequence[File], *, top: int = 5) -> tuple[Prediction, ...]:
+        return tuple(self.predict(model, files, top=top) for model in models)
+
+    def embed(self, layer: str, pooling: Pooling, files: Sequence[File]) -> Embeddings:
+        """The mean red, green and blue of each picture, over and over until the layer is full."""
+        rows = [np.resize(decode(data).mean((0, 1)), pooled_width(pooling, layer)) for _, data in files]
+        return Embeddings(layer, pooling, tuple(name for name, _ in files), np.stack(rows).astype(np.float32))
 
     def _top(self, pixels: np.ndarray, model: str, top: int) -> tuple[Guess, ...]:
         shares = pixels.mean(axis=(0, 1)) / pixels.mean(axis=(0, 1)).sum()

@@ -1,9 +1,11 @@
 """POST /models/{model}/predict: what bodies are taken, and what each refusal says."""
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,11 +16,16 @@ from tests.app.conftest import BrightnessPredictor, Client, StartClient, check_p
 from tests.drawing import encode, jpeg
 
 PREDICT = "/api/v1/models/vgg16/predict"
+MANY = "/api/v1/predict"
 FORM = "application/x-www-form-urlencoded"  # what curl's --data-binary says of everything
 
 
 def flat(colour: str, format: str = "PNG") -> bytes:
     return encode(Image.new("RGB", (32, 32), colour), format)
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 @pytest.mark.parametrize("content_type", [None, "image/png", "application/octet-stream", FORM, "application/json"])
@@ -87,6 +94,8 @@ def test_no_body_is_read_for_what_cannot_answer(client: Client) -> None:
 
     for path in ("nobody/predict", "signs/versions/9/predict", "signs/aliases/canary/predict"):
         check_problem(client.post(f"/api/v1/models/{path}", content=body()), 404)
+    check_problem(client.post(f"{MANY}?models=signs,nobody", content=body()), 404, "nobody")
+    check_problem(client.post(f"{MANY}?models=signs,,vgg16", content=body()), 422, "empty")
     loading: Warmup[Predicts] = Warmup(lambda: BrightnessPredictor(client.services.registry))  # never begun
     client.app.state.services = replace(client.services, engine=loading)
     check_problem(client.post(PREDICT, content=body()), 503, "loading")
@@ -98,9 +107,88 @@ def test_a_text_file_is_no_picture(client: Client) -> None:
     check_problem(client.post(PREDICT, files={"file": ("letter.jpg", b"Dear Sir or Madam")}), 415, "JPEG")
 
 
-def test_json_is_refused_with_what_is_taken_instead(client: Client) -> None:
-    instances = {"instances": [{"b64": base64.b64encode(flat("#ff0000")).decode()}]}
-    check_problem(client.post(PREDICT, json=instances), 415, "JSON", "file")
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "image/png", FORM])
+def test_json_holds_pictures_as_base64_whatever_it_is_called(client: Client, content_type: str | None) -> None:
+    red, blue = b64(flat("#ff0000")), b64(flat("#0000ff", "JPEG"))
+    body = {"instances": [{"b64": red, "filename": "rot ü.png"}, {"b64": "data:image/jpeg;base64," + blue}]}
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = client.post(PREDICT, content="\n " + json.dumps(body), headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert [(p["filename"], p["top"][0]["label"]) for p in answer.json()["predictions"]] == [
+        ("rot ü.png", "red"),
+        (None, "blue"),
+    ]
+
+
+def test_base64_may_have_line_breaks_as_mime_has_it(client: Client) -> None:
+    wrapped = base64.encodebytes(flat("#00ff00")).decode()
+    assert "\n" in wrapped.strip()
+    answer = client.post(PREDICT, json={"instances": [{"b64": wrapped}]})
+    assert answer.json()["predictions"][0]["top"][0]["label"] == "green"
+
+
+GOOD = {"b64": b64(flat("#ff0000"))}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 422, ["instances is required"]),
+        ({"instances": []}, 422, ["instances", "at least 1"]),
+        ({"instances": GOOD}, 422, ["instances", "list"]),
+        ({"instances": [GOOD], "top": 3}, 422, ["top is no field"]),
+        ({"instances": [GOOD, {**GOOD, "name": "a"}]}, 422, ["instances.1.name is no field"]),
+        ({"instances": [GOOD, {}]}, 422, ["instances.1.b64 is required"]),
+        ({"instances": [GOOD["b64"]]}, 422, ["instances.0", "dictionary"]),
+        ({"instances": [{"b64": 5}]}, 422, ["instances.0.b64", "string"]),
+        ({"instances": [{**GOOD, "filename": ""}]}, 422, ["instances.0.filename", "1 to 200"]),
+        ({"instances": [GOOD, GOOD, {"b64": "###"}]}, 422, ["instances.2.b64 must be base64", "'###'"]),
+        ({"instances": [GOOD, {"b64": "QUI"}]}, 422, ["instances.1.b64 must be base64", "pad"]),
+        ({"instances": [{"b64": "grün"}]}, 422, ["instances.0.b64 must be base64", "ASCII"]),
+        ({"instances": [{"b64": "data:image/png," + GOOD["b64"]}]}, 422, ["instances.0.b64 must be base64", "data:"]),
+        ({"instances": [GOOD, {"b64": ""}]}, 422, ["instances.1.b64 must not be empty"]),
+        ({"instances": [GOOD, {"b64": "data:image/png;base64,"}]}, 422, ["instances.1.b64 must not be empty"]),
+        ({"instances": [{"b64": b64(b"Dear Sir")}]}, 415, ["JPEG"]),
+        ({"instances": [GOOD] * 33}, 413, ["32 pictures"]),
+        ([GOOD], 422, ["JSON object", "instances"]),
+        ("dog.jpg", 422, ["JSON object", "dog.jpg"]),
+    ],
+)
+def test_json_that_is_not_as_it_should_be(client: Client, body: Any, status: int, words: list[str]) -> None:
+    check_problem(client.post(PREDICT, json=body), status, *words)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        (b"{", 400, "must be JSON"),
+        (b'{"instances": [NaN]}', 400, "must be JSON"),
+        (b'{"instances": [{"b64": "' + GOOD["b64"].encode()[:76] + b'\n"}]}', 400, "base64 -w 0"),
+        (b'{"instances": [' + b"[" * 10_000, 400, "must be JSON"),
+        (b'{"instances": [{"b64": "\\ud800"}]}', 400, "must be JSON"),
+        (b'{"instances": [' + b"{}," * 10_000 + b"{}]}", 413, "32 pictures"),
+        (b"[" + b"0," * 10_000 + b"0]", 413, "32 pictures"),
+    ],
+)
+def test_json_that_cannot_be_read(client: Client, body: bytes, status: int, word: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    check_problem(client.post(PREDICT, content=body, headers=headers), status, word)
+
+
+def test_what_curl_makes_of_a_file_that_was_meant_otherwise(client: Client) -> None:
+    """-d @FILE takes line ends and NULs out of it; -F file=FILE sends its name."""
+    headers = {"Content-Type": FORM}
+    for kind in ("PNG", "JPEG"):
+        stripped = flat("#ff0000", kind).translate(None, b"\0\r\n")
+        check_problem(client.post(PREDICT, content=stripped, headers=headers), 415, "--data-binary @FILE")
+    name = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ndog.jpg\r\n--x--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    check_problem(client.post(PREDICT, content=name, headers=headers), 415, "dog.jpg", "-F file=@PATH")
+
+
+def test_a_part_without_a_filename_is_a_picture_all_the_same(client: Client) -> None:
+    answer = client.post(PREDICT, files={"file": (None, flat("#0000ff"))})
+    assert [(p["filename"], p["top"][0]["label"]) for p in answer.json()["predictions"]] == [(None, "blue")]
 
 
 def test_an_empty_body(client: Client) -> None:
@@ -154,3 +242,48 @@ def test_without_the_classifier_vgg16_says_how_to_supply_it(start: StartClient) 
 def test_a_cut_off_picture_names_its_file(client: Client) -> None:
     whole = BytesIO(jpeg("discs", 1)).getvalue()
     check_problem(client.post(PREDICT, content=whole[: len(whole) // 2]), 415)
+
+
+def test_many_models_answer_in_the_order_asked_as_each_does_alone(client: Client) -> None:
+    client.publish("signs")
+    client.publish("signs")
+    client.publish("letters")
+    files = [("file", (f"{colour}.png", flat(colour))) for colour in ("red", "blue")]
+    names = ["signs", "vgg16", "letters"]
+    alone = [client.post(f"/api/v1/models/{name}/predict", files=files, params={"top": 2}).json() for name in names]
+    assert [(each["model"], each["version"]) for each in alone] == [("signs", 2), ("vgg16", 1), ("letters", 1)]
+    for models in ("signs,vgg16,letters", " signs , vgg16,letters", ["signs,vgg16", "letters"]):
+        together = client.post(MANY, files=files, params={"models": models, "top": 2})
+        assert together.json() == {"results": alone}
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (None, ["models is required"]),
+        ("", ["empty"]),
+        ("vgg16,", ["empty"]),
+        ("vgg16, ,vgg16", ["empty"]),
+        ("vgg16,signs,vgg16", ["each model once", "'vgg16'"]),
+        (",".join(f"m{i}" for i in range(33)), ["at most 32", "33"]),
+    ],
+)
+def test_names_of_many_models(client: Client, models: str | None, words: list[str]) -> None:
+    answer = client.post(MANY, content=flat("#ff0000"), params={} if models is None else {"models": models})
+    check_problem(answer, 422, *words)
+
+
+def test_the_labels_of_one_answer_have_a_limit(client: Client) -> None:
+    for name in ("a", "b", "c"):
+        client.publish(name)
+    files = [("file", (f"{i}.png", flat("#ff0000"))) for i in range(26)]
+    asked = {"models": "a,b,c,vgg16", "top": 1000}
+    check_problem(client.post(MANY, files=files, params=asked), 413, "100,000", "104,000")
+    assert client.post(MANY, files=files[:25], params=asked).status_code == 200
+
+
+def test_of_many_models_one_without_weights_is_an_answer_for_all(start: StartClient) -> None:
+    client = start(classifier=False)
+    client.publish("signs")
+    answer = client.post(MANY, content=flat("#ff0000"), params={"models": "signs,vgg16"})
+    check_problem(answer, 503, "GRAFT_WEIGHTS_DIR")

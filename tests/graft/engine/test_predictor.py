@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from graft.database import connect, migrate
+from graft.engine.answers import File
 from graft.engine.models import LoadedModels
-from graft.engine.predictor import File, Predictor
+from graft.engine.predictor import Predictor
 from graft.engine.runtime import Array, Asked
 from graft.errors import CorruptVersion, MissingWeights, NotAPicture, NotFound, Unavailable
 from graft.registry import Registry
@@ -149,6 +150,8 @@ def test_embeddings_are_keras_s(predictor: Predictor, stores: Stores, real_pictu
 def test_a_bad_file_is_named(predictor: Predictor) -> None:
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
         predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")])
+    with pytest.raises(NotAPicture, match=r"^Picture 2 of 2: "):
+        predictor.predict("a", [("a.jpg", jpeg("discs", 1)), (None, b"no picture")])
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
         predictor.embed("block5_pool", "avg", [("notes.txt", b"no picture")])
 
