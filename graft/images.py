@@ -178,4 +178,4 @@ def _reason(error: Exception) -> str:
 
 
 def _describe(data: bytes) -> str:
-    return f"{len(data):,} bytes that begin with {data[:12]!r}" if data else "an empty file"
+    return f"{len(data):,} bytes that begin with {repr(data[:12])[1:]}" if data else "an empty file"

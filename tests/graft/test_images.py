@@ -92,7 +92,7 @@ def test_of_an_animation_the_first_frame_counts() -> None:
 
 @pytest.mark.parametrize(("data", "reason"), [
     (b"", "an empty file"),
-    (b"hello, I am a text", "b'hello, I am '"),
+    (b"hello, I am a text", "begin with 'hello, I am '"),
     (b"\0\0\0\x20ftypavif" + bytes(100), "ftypavif"),
     (b"BM but not a bitmap at all, only a text", "this BMP file is not"),
     (encode(draw("discs", 1), "PNG")[:-200], "truncated"),
