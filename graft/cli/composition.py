@@ -1,7 +1,9 @@
 """The composition root of the service's commands: settings from GRAFT_* variables, or a sentence on what is wrong."""
 
 import logging
+import signal
 import sqlite3
+import sys
 from tempfile import TemporaryFile
 from typing import Self
 
@@ -33,6 +35,8 @@ def run_api(settings: Settings, log_level: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # uvicorn raises the signal that stopped it once more, at its very end. That end is a success.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     # By name, as the library must not import the app. Without the access log: clients ask for a job's progress often.
     uvicorn.run(
         "app.main:create_app",
