@@ -1,16 +1,12 @@
-"""The 1000 ImageNet classes, in the order of VGG16's outputs. No TensorFlow here.
+"""What VGG16's outputs mean, as Keras' decode_predictions says it. No TensorFlow here."""
 
-The class index is the file that Keras' decode_predictions downloads (md5 c2c37ea517e94d9795004a39431a14cb).
-"""
-
-import json
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
-CLASSES = 1000
+from graft.imagenet import CLASSES, imagenet_classes
+
+__all__ = ["CLASSES", "ImageNetLabel", "decode_predictions", "imagenet_classes", "likeliest"]
 
 
 @dataclass(frozen=True)
@@ -21,13 +17,6 @@ class ImageNetLabel:
     label: str
     index: int
     probability: float
-
-
-@cache
-def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """(wnid, label) of every output, in order. Labels are not unique: `crane` and `maillot` are there twice."""
-    index = json.loads((files("graft.vgg16") / "imagenet_class_index.json").read_bytes())
-    return tuple((index[str(i)][0], index[str(i)][1]) for i in range(CLASSES))
 
 
 def decode_predictions(probabilities: np.ndarray, top: int = 5) -> list[list[ImageNetLabel]]:

@@ -29,7 +29,7 @@ def keras_decode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KerasDeco
     """
     home = tmp_path_factory.mktemp("keras")
     (home / "models").mkdir()
-    with as_file(files("graft.vgg16") / "imagenet_class_index.json") as index:
+    with as_file(files("graft") / "imagenet_class_index.json") as index:
         shutil.copy(index, home / "models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backend.config, "keras_home", lambda: str(home))
@@ -42,7 +42,7 @@ def as_keras_gives_it(rows: list[list[ImageNetLabel]]) -> list[list[tuple[str, s
 
 
 def test_the_class_index_is_keras_own_file() -> None:
-    data = (files("graft.vgg16") / "imagenet_class_index.json").read_bytes()
+    data = (files("graft") / "imagenet_class_index.json").read_bytes()
     assert hashlib.md5(data, usedforsecurity=False).hexdigest() == "c2c37ea517e94d9795004a39431a14cb"
     classes = imagenet_classes()
     assert len(classes) == len({wnid for wnid, _ in classes}) == 1000
