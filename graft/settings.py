@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     archive_bytes: int = Field(5 * 1024 * MIB, gt=0, description="Largest archive, packed and unpacked.")
     archive_entries: int = Field(100_000, gt=0, description="Most members of an archive.")
     archive_file_bytes: int = Field(64 * MIB, gt=0, description="Largest member of an archive, unpacked.")
+    archive_data_bytes: int = Field(
+        1024 * MIB, gt=0, description="Largest annotation or data file of an import (JSON, CSV, IDX, CIFAR)."
+    )
     archive_ratio: int = Field(100, gt=0, description="Highest compression ratio of an archive's member.")
     models_memory_bytes: int = Field(
         2 * 1024 * MIB, gt=0, description="Memory for loaded grafts; the least recently used leave first."

@@ -34,6 +34,7 @@ def open_stores(settings: Settings, engine: Engine) -> Stores:
         bytes=settings.archive_bytes,
         entries=settings.archive_entries,
         file_bytes=settings.archive_file_bytes,
+        data_bytes=settings.archive_data_bytes,
         ratio=settings.archive_ratio,
         picture_pixels=settings.picture_pixels,
     )

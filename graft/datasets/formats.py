@@ -5,34 +5,45 @@ from pathlib import Path
 from typing import Final
 
 from graft.datasets.archives import ArchiveLimits, ArchiveReader
+from graft.datasets.tars import TarReader, is_header
 from graft.datasets.zips import ZipReader
 from graft.errors import NotAnArchive, TooLarge
 
+HEAD = 512  # bytes that tell
+
 
 def open_archive(path: Path, limits: ArchiveLimits) -> AbstractContextManager[ArchiveReader]:
-    """The reader for the archive's format, told by content. Raises NotAnArchive, InvalidInput (damaged), TooLarge."""
+    """The reader for the archive's format. Raises NotAnArchive, InvalidInput (damaged), TooLarge."""
     size = path.stat().st_size
     if size > limits.bytes:
         raise TooLarge(f"An archive may be at most {limits.bytes:,} bytes; received {size:,}. Send fewer pictures.")
     with path.open("rb") as file:
-        kind = _sniff(file.read(512))
-    if kind != "zip":
-        raise NotAnArchive(f"An archive must be a zip file so far; received {kind}. Pack the folder as a zip.")
-    return ZipReader(path, limits)
+        head = file.read(HEAD)
+    kind = archive_kind(head)
+    if kind == "a zip file":
+        return ZipReader(path, limits)
+    if kind == "a gzip file":
+        return TarReader(path, limits, packed=True)
+    if kind == "a tar file" or is_header(head):  # the oldest tars have no signature
+        return TarReader(path, limits, packed=False)
+    received = kind or (f"bytes that begin with {head[:12]!r}" if head else "an empty file")
+    raise NotAnArchive(f"An archive must be a zip, tar or tar.gz file; received {received}. Pack the folder as one.")
 
 
 _SIGNATURES: Final = (
-    (0, b"PK\x03\x04", "zip"),
-    (0, b"PK\x05\x06", "zip"),  # one without members
-    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"PK\x03\x04", "a zip file"),
+    (0, b"PK\x05\x06", "a zip file"),  # one without members
+    (0, b"PK\x07\x08", "a part of a split zip file"),
+    (0, b"\x1f\x8b\x08", "a gzip file"),
     (257, b"ustar", "a tar file"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z file"),
-    (0, b"Rar!", "a rar file"),
+    (0, b"Rar!\x1a\x07", "a rar file"),
+    (0, b"\xfd7zXZ\x00", "an xz file"),
+    (4, b"1AY&SY", "a bzip2 file"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
 )
 
 
-def _sniff(head: bytes) -> str:
-    if not head:
-        return "an empty file"
-    named = (name for offset, signature, name in _SIGNATURES if head.startswith(signature, offset))
-    return next(named, f"bytes that begin with {head[:12]!r}")
+def archive_kind(head: bytes) -> str | None:
+    """What the first HEAD bytes of a file say; None where they are no archive's."""
+    return next((kind for offset, signature, kind in _SIGNATURES if head.startswith(signature, offset)), None)

@@ -1,21 +1,26 @@
 """Take in the files of one call: every file goes under the hash of its content, so that no name ever becomes a path."""
 
 import hashlib
+import re
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from graft.database import new_id
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.batches import Batch, Entry
-from graft.datasets.formats import open_archive
-from graft.datasets.names import clean_path, is_ignored
+from graft.datasets.formats import HEAD, archive_kind, open_archive
+from graft.datasets.names import NameTree, clean_folder, clean_path, is_ignored, shown
 from graft.disk import room_for
 from graft.errors import InvalidInput, TooLarge
+
+# How MNIST is published: each of its files in gzip on its own.
+_PACKED_IDX: Final = re.compile(r"idx[1-3]-ubyte\.gz$", re.IGNORECASE)
 
 
 def content_path(folder: Path, sha256: str) -> Path:
     """Where a dataset's folder keeps the file with this hash."""
-    return folder / "files" / sha256[:2] / sha256
+    return folder.joinpath("files", sha256[:2], sha256)
 
 
 class Intake:
@@ -28,25 +33,20 @@ class Intake:
         self.folder = folder
         self.archive = folder / "archive"  # where to put one on its way in
         self._limits = limits
-        self._names = 0
+        self._names = NameTree(limits.entries)
         self._room = limits.bytes
         self._entries: dict[str, Entry] = {}
         self._ignored = 0
         self._file: _File | None = None
 
     def begin(self, name: str) -> None:
-        self._names += 1
-        if self._names > self._limits.entries:
-            raise TooLarge(
-                f"An upload may have at most {self._limits.entries:,} entries; this one has more. Send fewer pictures."
-            )
+        self._names.count(name)
         path = clean_path(name)
         if is_ignored(path):
             self._ignored += 1
             return
-        if path in self._entries:
-            raise InvalidInput(f"Names in an upload must differ; {path!r} is there twice. Remove one of the two.")
-        self._file = _File(path, self.folder, min(self._room, self._limits.file_bytes))
+        self._names.add_file(path)
+        self._file = _File(path, self.folder, min(self._room, self._limits.of_file(path)))
 
     def write(self, data: bytes) -> None:
         if self._file:
@@ -63,11 +63,26 @@ class Intake:
         """Take in the members of `archive`, and remove it. Raises NotAnArchive, too."""
         with open_archive(self.archive, self._limits) as reader:
             for member in reader.members():
+                if member.is_folder:
+                    self._see_folder(member.name)
+                    continue
                 self.begin(member.name)
                 for chunk in member.chunks():
                     self.write(chunk)
                 self.end()
         self.archive.unlink()
+
+    def _see_folder(self, name: str) -> None:
+        """A folder is not kept, as its files' names say it. Its name must follow the rules all the same."""
+        self._names.count(name)
+        path = clean_folder(name)
+        if path and not is_ignored(path):
+            self._names.add_folder(path)
+
+    def close(self) -> None:
+        """Let go of a file that was never ended."""
+        if self._file:
+            self._file.close()
 
     def content(self, sha256: str) -> Path:
         """Where the file with this hash lies."""
@@ -88,27 +103,49 @@ class _File:
         self._limit = limit
         self._digest = hashlib.sha256()
         self._size = 0
+        self._head = b""
         self._aside = folder / "unpacking"
         with room_for("A dataset"):
             self._file: BinaryIO = self._aside.open("wb")
 
     def write(self, data: bytes) -> None:
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+            if len(self._head) == HEAD:
+                self._check_content()
         self._size += len(data)
         if self._size > self._limit:
             self._file.close()
             raise TooLarge(
-                f"An upload and each of its files have a size limit; {self._path!r} passes it with more than "
+                f"An upload and each of its files have a size limit; {shown(self._path)} passes it with more than "
                 f"{self._limit:,} bytes. Leave it out, or send fewer pictures."
             )
         self._digest.update(data)
         with room_for("A dataset"):
             self._file.write(data)
 
+    def _check_content(self) -> None:
+        kind = archive_kind(self._head)
+        if kind and not (kind == "a gzip file" and _PACKED_IDX.search(self._path)):
+            self._file.close()
+            raise InvalidInput(
+                f"Files that are sent must not be archives themselves; {shown(self._path)} is {kind}. Unpack it first."
+            )
+
+    def close(self) -> None:
+        with suppress(OSError):  # there is no room for what is still to be written
+            self._file.close()
+
     def keep(self) -> Entry:
+        if len(self._head) < HEAD:
+            self._check_content()
         with room_for("A dataset"):
             self._file.close()
             sha256 = self._digest.hexdigest()
             kept = content_path(self._folder, sha256)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            self._aside.replace(kept)
+            try:
+                self._aside.replace(kept)
+            except FileNotFoundError:  # the first with these two letters
+                kept.parent.mkdir(parents=True)
+                self._aside.replace(kept)
         return Entry(self._path, sha256, self._size)

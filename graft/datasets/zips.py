@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
-from graft.datasets.archives import ArchiveLimits
+from graft.datasets.archives import CHUNK, ArchiveLimits, check_size
+from graft.datasets.names import shown
 from graft.errors import InvalidInput, TooLarge
 
-CHUNK = 1 << 20
 # What zipfile raises for damaged archives, besides OSErrors: those are about our own disk.
 _DAMAGE: Final = (
     zipfile.BadZipFile,
@@ -32,6 +32,7 @@ _END: Final = struct.Struct("<4s4x2H2LH")  # end of the directory: entries here,
 _END64: Final = struct.Struct("<4s20x4Q")  # its zip64 form, and a locator between it and the plain one
 _LOCATOR64: Final = struct.Struct("<4sLQL")
 _LOCAL_HEADER = 30
+MEAN_ENTRY = 256  # bytes, over the directory: zipfile has all of it in memory
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # traditional, strong, masked headers
 
 
@@ -51,6 +52,10 @@ class ZipMember:
         except UnicodeError:
             return name
 
+    @property
+    def is_folder(self) -> bool:
+        return self.info.is_dir()
+
     def chunks(self) -> Iterator[bytes]:
         received = 0
         try:
@@ -60,13 +65,13 @@ class ZipMember:
                     yield chunk
         except _DAMAGE as error:
             raise InvalidInput(
-                f"Every file of an archive must unpack without error; {self.name!r} does not: {error}. "
+                f"Every file of an archive must unpack without error; {shown(self.name)} does not: {error}. "
                 "Pack the folder again."
             ) from error
         if received != self.info.file_size:
             raise InvalidInput(
-                f"A file's size must be what the archive says; {self.name!r} claims {self.info.file_size:,} bytes and "
-                f"holds {received:,}. Pack the folder again."
+                f"A file's size must be what the archive says; {shown(self.name)} claims {self.info.file_size:,} bytes "
+                f"and holds {received:,}. Pack the folder again."
             )
 
 
@@ -98,7 +103,7 @@ class ZipReader:
         yield from self._members
 
     def _checked(self) -> list[ZipMember]:
-        """The regular files, once all that the directory says of them has been checked."""
+        """The members, once all that the directory says of them has been checked."""
         members = [ZipMember(self._zip, info) for info in self._zip.infolist()]
         for member in members:
             _check_kind(member)
@@ -110,7 +115,7 @@ class ZipReader:
                 "Send fewer pictures."
             )
         _check_overlaps([member.info for member in members], self._zip.start_dir)
-        return [member for member in members if not member.info.is_dir()]
+        return members
 
 
 def broken(reason: str) -> InvalidInput:
@@ -123,6 +128,11 @@ def _count_entries(file: BinaryIO, size: int, limit: int) -> None:
     message = f"An archive may have at most {limit:,} entries; this one has {{}}. Send fewer pictures."
     if claimed > limit:
         raise TooLarge(message.format(f"{claimed:,}"))
+    if length > limit * MEAN_ENTRY:
+        raise TooLarge(
+            f"A zip's directory may have at most {limit * MEAN_ENTRY:,} bytes; this one has {length:,}. "
+            "Shorten the names of folders, or send fewer pictures."
+        )
     position, count = end - length, 0
     while position < end:
         file.seek(position)
@@ -164,41 +174,42 @@ def _check_kind(member: ZipMember) -> None:
     info = member.info
     if not info.filename:  # which zipfile's own is_dir() cannot take
         raise broken("a member has no name")
+    if info.is_dir() and info.file_size:
+        raise broken(f"{shown(member.name)} is a folder and claims {info.file_size:,} bytes")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise InvalidInput(
-            f"An archive may hold files and folders only; {member.name!r} is a link or a device. "
+            f"An archive may hold files and folders only; {shown(member.name)} is a link or a device. "
             "Pack the files themselves (zip does so unless told -y)."
         )
     if info.flag_bits & _ENCRYPTED:
-        raise InvalidInput(f"An archive must not be encrypted; {member.name!r} is. Pack it without a password.")
+        raise InvalidInput(f"An archive must not be encrypted; {shown(member.name)} is. Pack it without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InvalidInput(
-            f"A zip's files must be stored or deflated; {member.name!r} uses method {info.compress_type}. "
+            f"A zip's files must be stored or deflated; {shown(member.name)} uses method {info.compress_type}. "
             "Pack it with another program, or with its default method."
         )
 
 
 def _check_size(member: ZipMember, limits: ArchiveLimits) -> None:
     packed, unpacked = member.info.compress_size, member.info.file_size
-    if unpacked > limits.file_bytes:
-        raise TooLarge(
-            f"A file in an archive may have at most {limits.file_bytes:,} bytes; {member.name!r} has {unpacked:,}. "
-            "Leave it out, or save it smaller."
-        )
+    check_size(member.name, unpacked, limits)
     if unpacked > packed * limits.ratio:
         raise TooLarge(
-            f"A file may unpack to at most {limits.ratio} times its packed size; {member.name!r} claims "
+            f"A file may unpack to at most {limits.ratio} times its packed size; {shown(member.name)} claims "
             f"{packed:,} bytes packed and {unpacked:,} unpacked. Save it in a compressed format, or store it (zip -0)."
         )
 
 
 def _check_overlaps(infos: list[zipfile.ZipInfo], directory: int) -> None:
-    """Members must lie one behind the other, before the directory. A local header has at least the name's length."""
+    """Members must lie one behind the other, from the start to the directory."""
     free = 0
-    for info in sorted(infos, key=lambda i: i.header_offset):
+    infos = sorted(infos, key=lambda info: info.header_offset)
+    if infos and infos[0].header_offset > 0:
+        raise broken("something stands before its first file")
+    for info in infos:
         if info.header_offset < free:
-            raise broken(f"{info.orig_filename!r} overlaps another file")
+            raise broken(f"{shown(info.orig_filename)} overlaps another file")
         free = info.header_offset + _LOCAL_HEADER + info.compress_size
     if free > directory:
         raise broken("a file overlaps its directory")
