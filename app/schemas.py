@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from app import examples
 from graft.datasets import Dataset, NewDataset, SplitRequest
 from graft.datasets.layouts import Boxes
-from graft.engine import answers
 from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job
@@ -92,46 +91,6 @@ class Ready(BaseModel):
     precision: str
 
 
-class Label(BaseModel):
-    label: str
-    index: int
-    probability: float
-
-
-class ImageNetLabel(Label):
-    wnid: str
-
-
-class PicturePrediction(BaseModel):
-    """`top`: the likeliest labels, likeliest first. `filename` is null for a raw body."""
-
-    filename: str | None
-    top: list[ImageNetLabel] | list[Label]
-
-
-def _label(guess: answers.Guess) -> Label:
-    values = {"label": guess.label, "index": guess.index, "probability": guess.probability}
-    return Label(**values) if guess.wnid is None else ImageNetLabel(**values, wnid=guess.wnid)
-
-
-class Prediction(BaseModel):
-    """One entry for each picture, in the order in which they came."""
-
-    model_config = _example(examples.PREDICTION)
-
-    model: str
-    version: int
-    predictions: list[PicturePrediction]
-
-    @classmethod
-    def of(cls, predicted: answers.Prediction) -> Self:
-        entries = [
-            PicturePrediction(filename=entry.filename, top=[_label(guess) for guess in entry.top])
-            for entry in predicted.entries
-        ]
-        return cls(model=predicted.model, version=predicted.version, predictions=entries)
-
-
 class Version(BaseModel):
     model_config = _example(examples.VERSION)
 
@@ -156,18 +115,23 @@ class AliasRequest(BaseModel):
 
 
 class DatasetRequest(BaseModel):
-    """What comes along with an archive. The fractions are used only for splits that the folder lacks."""
+    """What comes along with the files. The fractions are used only for splits that the folder lacks."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "signs", "test_split": 0.1}]})
 
-    name: Annotated[str, Field(pattern=TEXT, examples=["signs"])] = "dataset"
+    name: Annotated[
+        str | None,
+        Field(pattern=TEXT, examples=["signs"], description="Need not be unique. By default the archive's name."),
+    ] = None
     validation_split: Annotated[float, Field(ge=0, lt=1, examples=[0.2])] = 0.2
     test_split: Annotated[float, Field(ge=0, lt=1, examples=[0.1])] = 0.0
     split_seed: Annotated[int, Field(ge=0, lt=2**31, examples=[0])] = 0
     boxes: Annotated[Boxes, Field(description="What marked objects make: a crop each, or whole pictures.")] = "crop"
 
     def new(self) -> NewDataset:
-        return NewDataset(self.name, SplitRequest(self.validation_split, self.test_split, self.split_seed), self.boxes)
+        """Raises InvalidFields."""
+        splits = SplitRequest(self.validation_split, self.test_split, self.split_seed)
+        return NewDataset(self.name or "dataset", splits, self.boxes)
 
 
 class DatasetAnswer(BaseModel):

@@ -13,23 +13,33 @@ from graft.training.recipe import Recipe, check_keep
 RETRY_SECONDS = 2
 
 
-def dataset(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, intake: Intake, new: NewDataset) -> Dataset:
-    """Make a dataset of what was taken in, and queue its validation."""
-    created = datasets.create(intake, new)
-    _validation(jobs, doorbell, created.id)
+def dataset(
+    datasets: Datasets, jobs: Jobs, doorbell: Doorbell, intake: Intake, new: NewDataset, *, id: str | None = None
+) -> Dataset:
+    """Make a dataset of what was taken in, and queue its validation. With the id of one that is there: that one."""
+    created = datasets.create(intake, new, id=id)
+    _validation(jobs, doorbell, created)
     return created
+
+
+def commit(datasets: Datasets, jobs: Jobs, doorbell: Doorbell, dataset_id: str) -> Dataset:
+    """Seal a dataset, and queue its validation: again where a crash has forgotten that."""
+    committed = datasets.commit(dataset_id)
+    _validation(jobs, doorbell, committed)
+    return committed
 
 
 def forgotten_validations(datasets: Datasets, jobs: Jobs, doorbell: Doorbell) -> None:
     """Queue what a crash between a dataset's row and its job's row has left without a job."""
-    for dataset in datasets.validating():
-        if not jobs.validates(dataset):
-            _validation(jobs, doorbell, dataset)
+    for dataset_id in datasets.validating():
+        _validation(jobs, doorbell, datasets.get(dataset_id))
 
 
-def _validation(jobs: Jobs, doorbell: Doorbell, dataset: str) -> None:
-    job = jobs.create("validate", dataset=dataset)
-    doorbell.ring(QUEUE_OF["validate"], job.id)
+def _validation(jobs: Jobs, doorbell: Doorbell, dataset: Dataset) -> None:
+    """Two calls at the same moment may queue two; the second has nothing left to do."""
+    if dataset.state == "validating" and not jobs.validates(dataset.id):
+        job = jobs.create("validate", dataset=dataset.id)
+        doorbell.ring(QUEUE_OF["validate"], job.id)
 
 
 def training(

@@ -1,83 +1,136 @@
-"""Datasets: a zip of labelled pictures goes in, a job looks at every one of them."""
+"""Datasets: labelled pictures go in, at once or call by call; a job then looks at every one of them."""
 
-from pathlib import PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic_core import from_json
 
-from app import submit, uploads
-from app.deps import AfterId, DatasetId, PageSize, UseServices
+from app import json_route, receive, submit
+from app.deps import AfterId, DatasetId, PageSize, Services, UseServices
 from app.errors import problems
-from app.schemas import DatasetAnswer, DatasetRequest, Page
-from graft.errors import NotAnArchive
+from app.idempotency import UseOnce
+from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
+from app.uploads import JSON, body, media_type
+from graft.datasets import Dataset
+from graft.datasets.rows import State
+from graft.errors import InvalidFields, InvalidInput
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
-
-ARCHIVE = {"type": "string", "format": "binary"}
-BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A zip, as it is or as the part `archive`. Its folders are the classes, on their own or inside "
-        "train/, validation/ and test/.",
-        "content": {
-            "application/zip": {"schema": ARCHIVE},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"archive": ARCHIVE, **DatasetRequest.model_json_schema()["properties"]},
-                    "required": ["archive"],
-                }
-            },
-        },
-    }
+URL = "/api/v1/datasets"
+OPENED: dict[int | str, dict[str, Any]] = {
+    201: {"model": DatasetAnswer, "description": "JSON came: a dataset is open. Add files to it, then commit."}
 }
+JSON_BODY = {JSON: {"schema": DatasetRequest.model_json_schema(), "example": {"name": "signs", "test_split": 0.1}}}
 
 
 @router.put("", status_code=202, include_in_schema=False)  # `curl -T` says PUT
 @router.post(
     "",
     status_code=202,
-    summary="Upload a zip of pictures",
-    responses=problems(400, 413, 415, 507),
-    openapi_extra=BODY,
+    summary="Upload pictures, or open a dataset for them",
+    responses=OPENED | problems(400, 409, 413, 415, 507),
+    openapi_extra=receive.documented(DatasetRequest.model_json_schema()["properties"], more=JSON_BODY),
 )
 async def create(
-    request: Request, services: UseServices, response: Response, query: Annotated[DatasetRequest, Query()]
+    request: Request,
+    services: UseServices,
+    response: Response,
+    once: UseOnce,
+    query: Annotated[DatasetRequest, Query()],
 ) -> DatasetAnswer:
-    """The structure is checked before the answer; a job then decodes the pictures. Form fields go first."""
-    if uploads.media_type(request) == "application/json":
-        raise NotAnArchive("A dataset takes a zip: as the body, or as the part archive of a form; received JSON.")
-    async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
-        upload = await uploads.archive_to(
-            intake.archive, request, limit=services.limits.archive_bytes, fields=DatasetRequest.model_fields
+    """The structure is checked before the answer; a job then decodes the pictures.
+
+    What the query says is checked before the body is read, and must hold by itself; form fields come on top of it.
+    """
+    query.new()
+    if media_type(request) == JSON:
+        wanted = receive.merged(query, await _json(request))
+        opened = await run_in_threadpool(
+            once.make, "ds", services.datasets.get, lambda made: services.datasets.open(wanted.new(), id=made)
         )
-        wanted = _merge(query, upload)
-        await run_in_threadpool(intake.unpack)
-        dataset = await run_in_threadpool(
-            submit.dataset, services.datasets, services.jobs, services.doorbell, intake, wanted.new()
-        )
-    response.headers.update({"Location": f"/api/v1/datasets/{dataset.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+        response.status_code = 201
+        response.headers["Location"] = f"{URL}/{opened.id}"
+        return DatasetAnswer.of(opened)
+    dataset = await run_in_threadpool(once.find, "ds", services.datasets.get)
+    if dataset is None:
+        dataset = await _upload(request, services, query, once.id("ds"))
+    _announce(response, dataset)
     return DatasetAnswer.of(dataset)
 
 
-def _merge(query: DatasetRequest, upload: uploads.Upload) -> DatasetRequest:
-    """What was asked in the query and in form fields; without a name, the file's is taken."""
-    fields: dict[str, Any] = query.model_dump(exclude_unset=True) | upload.fields
-    if stem := PurePath(upload.filename or "").stem:
-        fields.setdefault("name", stem)
+async def _upload(request: Request, services: Services, query: DatasetRequest, dataset_id: str | None) -> Dataset:
+    limit = services.limits.archive_bytes
+    async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
+        received = await receive.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
+        new = receive.merged(query, received.fields, name=received.name).new()
+        return await run_in_threadpool(
+            submit.dataset, services.datasets, services.jobs, services.doorbell, intake, new, id=dataset_id
+        )
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    data = b"".join([piece async for piece in body(request, json_route.LIMIT)])
     try:
-        return DatasetRequest.model_validate(fields)
-    except ValidationError as error:
-        found = [each | {"loc": ("body", *each["loc"])} for each in error.errors()]
-        raise RequestValidationError(found) from None
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidInput(f"The body must be JSON; it is not: {error}.") from None
+    if not isinstance(value, dict):
+        raise InvalidFields(f"The body must be a JSON object; received {value!r:.100}.")
+    return value
+
+
+def _announce(response: Response, dataset: Dataset) -> None:
+    response.headers.update({"Location": f"{URL}/{dataset.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+
+
+@router.put("/{dataset}/files", include_in_schema=False)
+@router.post(
+    "/{dataset}/files",
+    summary="Add pictures to a dataset that is open or ready",
+    responses=problems(400, 404, 409, 413, 415, 507),
+    openapi_extra=receive.documented({}),
+)
+async def add(
+    request: Request, services: UseServices, response: Response, once: UseOnce, dataset: DatasetId
+) -> DatasetAnswer:
+    """All of them or none. On a dataset that is ready this opens its next revision; the old one can still be used.
+
+    What is there already, with the same path and content, is fine: a call may be repeated.
+    """
+    datasets = services.datasets
+    found = await run_in_threadpool(once.find, "batch", lambda batch: datasets.with_batch(dataset, batch))
+    if found is None:
+        await run_in_threadpool(datasets.check_open, dataset)
+        async with contextmanager_in_threadpool(datasets.intake()) as intake:
+            await receive.receive(request, intake, limit=services.limits.archive_bytes, fields=())
+            found = await run_in_threadpool(datasets.add, dataset, intake, batch_id=once.id("batch"))
+    response.headers["Location"] = f"{URL}/{found.id}"
+    return DatasetAnswer.of(found)
+
+
+@router.post(
+    "/{dataset}/commit",
+    status_code=202,
+    summary="Seal a dataset: its pictures are checked",
+    responses=problems(400, 404, 409, 507),
+)
+def commit(services: UseServices, response: Response, dataset: DatasetId) -> DatasetAnswer:
+    """A dataset that is `validating` or `ready` stays as it is."""
+    committed = submit.commit(services.datasets, services.jobs, services.doorbell, dataset)
+    _announce(response, committed)
+    return DatasetAnswer.of(committed)
 
 
 @router.get("", summary="List datasets, newest first", responses=problems(400))
-def index(services: UseServices, limit: PageSize = 50, after: AfterId = None) -> Page[DatasetAnswer]:
-    datasets, more = services.datasets.list(limit=limit, after=after)
+def index(
+    services: UseServices,
+    state: Annotated[State | None, Query()] = None,
+    name: Annotated[str | None, Query(pattern=TEXT)] = None,
+    limit: PageSize = 50,
+    after: AfterId = None,
+) -> Page[DatasetAnswer]:
+    datasets, more = services.datasets.list(limit=limit, after=after, state=state, name=name)
     return Page(data=[DatasetAnswer.of(dataset) for dataset in datasets], has_more=more)
 
 

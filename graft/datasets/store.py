@@ -105,6 +105,17 @@ class Datasets:
             connection.execute(update(table).where(table.c.id == dataset_id).values(state="open", **sizes))
         return self.get(dataset_id)
 
+    def check_open(self, dataset_id: str) -> None:
+        """Whether files may be added, before they are taken in. Raises NotFound; Conflict as `add` does."""
+        _check_open(self.get(dataset_id))
+
+    def with_batch(self, dataset_id: str, batch_id: str) -> Dataset:
+        """The dataset that the batch was added to. Raises NotFound."""
+        dataset = self.get(dataset_id)
+        if not any(batch.id == batch_id for batch in self._files.added(dataset_id).batches):
+            raise NotFound(f"Dataset {dataset_id} has no batch {batch_id!r}.")
+        return dataset
+
     def _with(self, dataset: Dataset, batch: Batch) -> Added:
         """What the dataset holds once the batch is added."""
         _check_open(dataset)

@@ -1,11 +1,15 @@
 """Datasets over HTTP: every way to send an archive, and what each bad one is told."""
 
+import io
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from graft.datasets import NewDataset
 from tests.app.conftest import Client, StartClient, check_problem, zipped
 from tests.drawing import CLASSES, folder
 
@@ -57,6 +61,67 @@ def test_a_form_with_an_archive_and_fields(client: Client, pictures_zip: bytes) 
     client.validate()
     counts = [each["counts"]["validation"]["discs"] for each in client.get(DATASETS).json()["data"]]
     assert sorted(counts) == [1, 3]
+
+
+def tarred(files: Mapping[str, bytes], mode: str = "w:") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("declared", [None, "application/zip", "application/x-www-form-urlencoded", "image/jpeg"])
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_a_raw_archive_is_told_by_its_content(client: Client, kind: str, declared: str | None) -> None:
+    body = {"zip": zipped(folder(2)), "tar": tarred(folder(2)), "tar.gz": tarred(folder(2), "w:gz")}[kind]
+    headers = {} if declared is None else {"Content-Type": declared}
+    assert taken_on(client.post(DATASETS, content=body, headers=headers))["files"] == 6
+    dataset = taken_on(client.post(DATASETS, files={"archive": (f"my.shapes.{kind}", body)}))
+    assert (dataset["files"], dataset["name"]) == (6, "my.shapes")
+
+
+def parts(files: Mapping[str, bytes]) -> list[tuple[str, Any]]:
+    return [("file", (name, data)) for name, data in files.items()]
+
+
+def field(name: str, value: str) -> tuple[str, Any]:
+    return name, (None, value.encode())
+
+
+def test_a_form_with_a_part_for_every_picture(client: Client) -> None:
+    files = parts({**folder(2), "discs/.DS_Store": b"x"})
+    fields = [field("validation_split", "0.5")]
+    for sent in ([*fields, *files], [*files, *fields]):
+        dataset = taken_on(client.post(DATASETS, files=sent, params={"name": "shapes"}))
+        assert (dataset["files"], dataset["name"]) == (6, "shapes")
+        client.validate()
+        ready = client.get(f"{DATASETS}/{dataset['id']}").json()
+        assert ready["counts"]["train"] == ready["counts"]["validation"] == dict.fromkeys(CLASSES, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "words"),
+    [
+        (["discs/1.jpg", "stripes/1.jpg", "discs/1.jpg"], 400, ["'discs/1.jpg'", "twice"]),
+        (["discs\\1.jpg", "stripes/1.jpg"], 400, ["/ between folders"]),
+        (["../1.jpg", "stripes/1.jpg"], 400, [".."]),
+        (["1.jpg", "2.jpg"], 400, ["class"]),
+    ],
+)
+def test_file_parts_that_are_refused(
+    client: Client, tmp_path: Path, names: list[str], status: int, words: list[str]
+) -> None:
+    sent = [("file", (name, str(i).encode())) for i, name in enumerate(names)]
+    check_problem(client.post(DATASETS, files=sent), status, *words)
+    assert not leftovers(client, tmp_path / "home")
+
+
+def test_a_picture_alone_is_no_archive(client: Client) -> None:
+    check_problem(client.post(DATASETS, content=folder(1)["discs/0.jpg"]), 415, "zip")
+    assert "b'" not in client.post(DATASETS, content=b"\xff\xd8\xffabc").text
 
 
 def test_the_doorbell_is_rung_for_the_validation(client: Client, pictures_zip: bytes, tmp_path: Path) -> None:
@@ -111,14 +176,17 @@ def test_archives_that_are_refused(client: Client, tmp_path: Path, body: bytes, 
 
 def test_forms_that_are_refused(client: Client, pictures_zip: bytes, tmp_path: Path) -> None:
     archive = ("archive", ("a.zip", pictures_zip))
-    check_problem(client.post(DATASETS, files=[archive, archive]), 400, "second")
-    check_problem(client.post(DATASETS, files={"name": (None, b"shapes")}), 400, "archive")
+    file = ("file", ("discs/1.jpg", b"x"))
+    for mixed in ([archive, archive], [archive, file], [file, archive]):
+        check_problem(client.post(DATASETS, files=mixed), 422, "one part named archive", "parts named file")
+    check_problem(client.post(DATASETS, files={"name": (None, b"shapes")}), 400, "archive", "file")
+    check_problem(client.post(DATASETS, files={"file": (None, b"x")}), 422, "filename")
     check_problem(client.post(DATASETS, files={"zip": ("a.zip", pictures_zip)}), 422, "archive", "zip")
     check_problem(client.post(DATASETS, files=[archive, ("name", (None, b"x" * 5000))]), 413, "name")
-    check_problem(client.post(DATASETS, json={"name": "shapes"}), 415, "zip")
-    cut = b'--x\r\nContent-Disposition: form-data; name="archive"\r\n\r\n' + pictures_zip
-    answer = client.post(DATASETS, content=cut, headers={"Content-Type": "multipart/form-data; boundary=x"})
-    check_problem(answer, 400, "cut off")
+    for name in ("archive", "file"):
+        cut = f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="a/b"\r\n\r\n'.encode() + pictures_zip
+        answer = client.post(DATASETS, content=cut, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        check_problem(answer, 400, "cut off")
     assert not leftovers(client, tmp_path / "home")
 
 
@@ -141,6 +209,20 @@ def test_lists_are_paged(client: Client, pictures_zip: bytes) -> None:
     assert sorted(each["id"] for each in first["data"] + rest["data"]) == sorted(ids)
 
 
+def test_lists_are_filtered(client: Client, pictures_zip: bytes) -> None:
+    for name in ("shapes", "signs"):
+        taken_on(client.post(DATASETS, content=pictures_zip, params={"name": name}))
+    client.validate()
+
+    def names(**params: str) -> list[str]:
+        return [each["name"] for each in client.get(DATASETS, params=params).json()["data"]]
+
+    assert names(state="ready") == ["shapes"]
+    assert names(state="validating") == names(name="signs") == ["signs"]
+    assert names(state="ready", name="signs") == []
+    check_problem(client.get(DATASETS, params={"state": "done"}), 422, "state", "done")
+
+
 def test_delete_waits_for_the_jobs_that_use_it(client: Client, pictures_zip: bytes, tmp_path: Path) -> None:
     this = taken_on(client.post(DATASETS, content=pictures_zip))["id"]
     check_problem(client.request("DELETE", f"{DATASETS}/{this}"), 409, "job")
@@ -152,15 +234,34 @@ def test_delete_waits_for_the_jobs_that_use_it(client: Client, pictures_zip: byt
     assert not leftovers(client, tmp_path / "home")
 
 
+def left_validating(client: Client, files: bytes) -> str:
+    """As a crash leaves it that comes between the dataset's row and its job's."""
+    with client.services.datasets.intake() as intake:
+        intake.archive.write_bytes(files)
+        intake.unpack()
+        return client.services.datasets.create(intake, NewDataset("left behind")).id
+
+
+def validations(client: Client, dataset: str) -> list[str]:
+    jobs = client.get("/api/v1/jobs", params={"dataset": dataset}).json()["data"]
+    return [job["kind"] for job in jobs]
+
+
 def test_a_validation_that_a_crash_has_forgotten_is_queued_at_the_next_start(
     start: StartClient, pictures_zip: bytes
 ) -> None:
-    first = start()
-    made = first.services.datasets.incoming()
-    made.write_bytes(pictures_zip)
-    dataset = first.services.datasets.create(made, name="left behind")
+    dataset = left_validating(start(), pictures_zip)
     second, third = start(), start()
-    jobs = third.get("/api/v1/jobs", params={"dataset": dataset.id}).json()["data"]
-    assert [job["kind"] for job in jobs] == ["validate"], "one, whoever starts again"
+    assert validations(third, dataset) == ["validate"], "one, whoever starts again"
     second.validate()
-    assert third.get(f"/api/v1/datasets/{dataset.id}").json()["state"] == "ready"
+    assert third.get(f"/api/v1/datasets/{dataset}").json()["state"] == "ready"
+
+
+def test_a_validation_that_a_crash_has_forgotten_is_queued_by_another_commit(
+    client: Client, pictures_zip: bytes
+) -> None:
+    dataset = left_validating(client, pictures_zip)
+    assert validations(client, dataset) == []
+    for _ in range(2):
+        taken_on(client.post(f"{DATASETS}/{dataset}/commit"))
+        assert validations(client, dataset) == ["validate"]

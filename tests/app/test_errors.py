@@ -14,6 +14,7 @@ from app.errors import KINDS, kind_of
 from graft import errors
 from graft.database import connect
 from graft.datasets import ArchiveLimits, Datasets
+from graft.datasets.intake import Intake
 from graft.jobs import Jobs
 from tests.app.conftest import Client, StartClient, check_problem
 
@@ -101,21 +102,26 @@ def test_an_answer_has_an_id_of_its_own_unless_the_caller_names_a_plain_one(clie
 
 
 class OnFullDisk(Datasets):
-    """Uploads go to /dev/full, where every write fails as it does on a full disk."""
+    """Whatever is uploaded goes to /dev/full, where every write fails as it does on a full disk."""
 
-    def incoming(self) -> Path:
-        name = super().incoming()
-        name.symlink_to("/dev/full")
-        return name
+    @contextmanager
+    def intake(self) -> Iterator[Intake]:
+        with super().intake() as intake:
+            for name in ("archive", "unpacking"):
+                (intake.folder / name).symlink_to("/dev/full")
+            yield intake
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk(client: Client, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    datasets = OnFullDisk(connect(f"sqlite:///{home / 'graft.db'}"), home, ArchiveLimits(1000, 10, 1000, 10, 1000))
+    datasets = OnFullDisk(connect(f"sqlite:///{home / 'graft.db'}"), home, ArchiveLimits())
     client.app.state.services = replace(client.services, datasets=datasets)
     check_problem(client.post("/api/v1/datasets", content=b"PK\x03\x04"), 507, "disk")
-    assert list((home / "datasets" / ".incoming").iterdir()) == []
+    for part in ("archive", "file"):
+        answer = client.post("/api/v1/datasets", files={part: ("discs/1.jpg", b"x" * 100_000)})
+        check_problem(answer, 507, "disk")
+    assert list((home / "datasets" / ".staging").iterdir()) == []
 
 
 @contextmanager

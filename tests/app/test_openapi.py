@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
-from app import examples, schemas
+from app import examples, predictions, schemas
 from tests.app.conftest import Client
 
 STATUS_OF = {
     "post /api/v1/jobs": "202",
-    "post /api/v1/datasets": "202",
+    "post /api/v1/datasets": "202 201",
+    "post /api/v1/datasets/{dataset}/commit": "202",
+    "post /api/v1/models/{model}/fine-tune": "202",
     "get /api/v1/jobs/{job}/events": "200 204",
 }
 
@@ -84,7 +86,10 @@ def test_keys_are_documented(client: Client) -> None:
     [
         (schemas.Problem, examples.PROBLEM),
         (schemas.Ready, examples.READY),
-        (schemas.Prediction, examples.PREDICTION),
+        (predictions.Prediction, examples.PREDICTION),
+        (predictions.Predictions, examples.PREDICTIONS),
+        (predictions.Instances, examples.INSTANCES),
+        (predictions.Embeddings, examples.EMBEDDINGS),
         (schemas.Model, examples.MODEL),
         (schemas.DatasetAnswer, examples.DATASET),
         (schemas.JobAnswer, examples.JOB),

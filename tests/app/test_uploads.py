@@ -19,15 +19,20 @@ BOUNDARY = b"----graft"
 Sent = tuple[str, str | None, bytes]
 
 names = st.sampled_from(["file", "archive", "name"])
-filenames = st.none() | st.text(st.characters(exclude_characters='"\\\r\n\0', exclude_categories=["Cs"]), min_size=1)
+filenames = st.none() | st.text(st.characters(exclude_characters="\\\0", exclude_categories=["Cs"]), min_size=1)
 contents = st.binary(max_size=200) | st.sampled_from([b"\r\n", b"\r\n--", BOUNDARY, b"\r\n--" + BOUNDARY[:-1], b"--"])
 sent = st.lists(st.tuples(names, filenames, contents), max_size=4)
+
+
+def quoted(filename: str) -> str:
+    """As browsers write it."""
+    return filename.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def encode(parts: Sequence[Sent]) -> bytes:
     body = b""
     for name, filename, content in parts:
-        label = "" if filename is None else f'; filename="{filename}"'
+        label = "" if filename is None else f'; filename="{quoted(filename)}"'
         head = f'Content-Disposition: form-data; name="{name}"{label}\r\n\r\n'.encode()
         body += b"--" + BOUNDARY + b"\r\n" + head + content + b"\r\n"
     return body + b"--" + BOUNDARY + b"--\r\n"
@@ -94,6 +99,27 @@ def test_the_limit_holds_to_the_byte(example: tuple[list[Sent], list[bytes]], li
             asyncio.run(collect(request(pieces), limit))
     else:
         assert asyncio.run(collect(request(pieces), limit)) == parts
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (b'filename="cats/1.jpg"', "cats/1.jpg"),
+        (b"filename=cats/1.jpg", "cats/1.jpg"),
+        (b'filename="a \\"big\\" cat.jpg"', 'a "big" cat.jpg'),
+        (b'filename="a %22big%22 cat.jpg"', 'a "big" cat.jpg'),
+        (b'filename="100%25;.jpg"', "100%25;.jpg"),
+        ('filename="Kätzchen/1.jpg"'.encode(), "Kätzchen/1.jpg"),
+        (b"filename*=utf-8''K%C3%A4tzchen/1.jpg", "Kätzchen/1.jpg"),
+        (b"filename=\"K?tzchen/1.jpg\"; filename*=UTF-8'de'K%C3%A4tzchen%2F1.jpg", "Kätzchen/1.jpg"),
+        (b"filename*=iso-8859-1''K%E4tzchen/1.jpg", "Kätzchen/1.jpg"),
+        (b'filename="cats\\1.jpg"', "cats\\1.jpg"),
+    ],
+)
+def test_filenames_as_clients_write_them(written: bytes, meant: str) -> None:
+    head = b'--%s\r\nContent-Type: image/jpeg\r\nContent-Disposition: form-data; name="file"; ' % BOUNDARY
+    body = head + written + b"\r\n\r\nx\r\n--" + BOUNDARY + b"--"
+    assert asyncio.run(collect(request([body]))) == [("file", meant, b"x")]
 
 
 @given(sent.map(encode), st.integers(0, 500), st.binary(max_size=20))
