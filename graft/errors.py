@@ -4,6 +4,7 @@ GraftError
 ├── InvalidInput          what the caller sent breaks a rule that is not about one field
 │   ├── InvalidFields     a field is unknown, out of range, or not built yet
 │   ├── NotAPicture       the bytes are no picture of an accepted format, or it cannot be decoded
+│   │   └── Truncated     the picture's file ends too early
 │   ├── NotAnArchive      the bytes are no archive of an accepted format
 │   └── TooLarge          a body, a file, a picture or an archive is over its limit
 ├── NotFound              no such model, version, alias, dataset or job
@@ -31,6 +32,10 @@ class InvalidFields(InvalidInput):
 
 class NotAPicture(InvalidInput):
     """The bytes are no picture of an accepted format, or the picture cannot be decoded."""
+
+
+class Truncated(NotAPicture):
+    """The picture's file ends too early, as after a copy that was broken off."""
 
 
 class NotAnArchive(InvalidInput):

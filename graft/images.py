@@ -9,13 +9,17 @@ import os
 import re
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from graft.errors import NotAPicture, TooLarge
+from graft.errors import NotAPicture, TooLarge, Truncated
 from graft.types import Interpolation
 
 SIZE = 224
@@ -47,6 +51,9 @@ _FILTERS: Final = {
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# By how much the channels of a grey pixel may differ: WebP's decoder rounds each by itself, and is off by one.
+_GREY_STEPS = 2
+_GREY_MODES: Final = {"1", "L", "I", "F"} | {f"I;16{order}" for order in ("", "L", "B", "N")}
 # EXIF orientation (tag 274 of TIFF 6.0) -> what makes the picture upright; 1 is upright already.
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -74,13 +81,35 @@ def decode(
     Its size is checked before its pixels are decoded. Peak memory in bytes a pixel: 4, or 8 where the picture is turned
     or converted at full size; WebP 18. Raises NotAPicture, TooLarge.
     """
-    kind = sniff(data)
-    if kind is None:
-        raise NotAPicture(
-            f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
-            "Convert it to one of these and send it again."
-        )
-    resample = _FILTERS[interpolation]
+    with loaded(data, max_pixels) as image:
+        return _pixels(image, _FILTERS[interpolation])
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a picture is like. format: as `sniff` calls it; width, height: as stored; frames: whether it has several;
+    grey: whether no pixel that `decode` picks by nearest has a colour."""
+
+    format: str
+    width: int
+    height: int
+    frames: bool
+    grey: bool
+
+
+def traits(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Traits:
+    """Of any picture that `decode` takes, at less cost. Raises as `decode` does."""
+    with loaded(data, max_pixels) as image:
+        return Traits(_sniffed(data), *image.size, _has_frames(image), _is_grey(image))
+
+
+@contextmanager
+def loaded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The picture as Pillow has it, decoded and not yet `upright`. Also what fails within is the picture's fault.
+
+    Raises as `decode` does.
+    """
+    kind = _sniffed(data)
     _hush_pillow()
     try:
         if kind == "WebP":  # its decoder takes memory for the whole picture as soon as the file is opened
@@ -88,16 +117,32 @@ def decode(
         source = io.BytesIO(data) if kind == "BMP" else _Source(data)  # run-length BMPs are read byte by byte
         with _CORES, Image.open(source, formats=(kind,)) as image:
             _check_size(*image.size, max_pixels)
-            return _pixels(image, resample)
+            image.load()
+            yield image
     except TooLarge:
         raise
     except Image.DecompressionBombError as error:
         raise TooLarge(f"A picture may have at most {max_pixels:,} pixels; this one claims far more.") from error
     except Exception as error:  # what Pillow raises for a damaged file is not limited to any set of classes
+        if _ends_early(kind, data, error):
+            raise Truncated(
+                f"A picture must be readable to its end; this {kind} file is truncated: it ends too early. "
+                "Copy it again from where it is whole."
+            ) from error
         raise NotAPicture(
             f"A picture must be readable to its end; this {kind} file is not: {_reason(error)}. "
             "Repair it, or save it again."
         ) from error
+
+
+def _sniffed(data: bytes) -> str:
+    kind = sniff(data)
+    if kind is None:
+        raise NotAPicture(
+            f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
+            "Convert it to one of these and send it again."
+        )
+    return kind
 
 
 class _Source(io.BytesIO):
@@ -144,22 +189,64 @@ def _pixels(image: Image.Image, resample: Image.Resampling) -> npt.NDArray[np.ui
     nothing; the other filters mix pixels and must mix RGB ones, as load_img does. (Pillow resizes 16-bit grey by other
     code, which picks other pixels: that is converted first too.)
     """
-    image.load()
-    turn = _UPRIGHT.get(_orientation(image))
-    if turn is not None:
-        image = image.transpose(turn)
+    image = upright(image, orientation(image))
     if resample is not Image.Resampling.NEAREST or image.mode.startswith("I;16"):
         image = image.convert("RGB")
     return np.array(image.resize((SIZE, SIZE), resample).convert("RGB"))
 
 
-def _orientation(image: Image.Image) -> int:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture, or a part of it, turned as its EXIF orientation asks."""
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
     """The EXIF orientation of a loaded picture; 1 (upright) where the EXIF block cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # a damaged block raises anything, and is no reason to refuse a picture that decodes
         return 1
     return value if isinstance(value, int) else 1
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether a loaded picture is an animation, or has several pages. A camera's JPEG with a preview behind it is not.
+
+    Only the header of a second frame is read.
+    """
+    if isinstance(image, JpegImageFile):
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # damaged behind the first frame, which is the one that counts
+        return False
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """See Traits. A few pixels tell of nearly every colour picture; a mode that RGB cannot be made of fails here."""
+    return image.mode in _GREY_MODES or all(
+        _is_colourless(image.resize((side, side), Image.Resampling.NEAREST)) for side in (8, SIZE)
+    )
+
+
+def _is_colourless(image: Image.Image) -> bool:
+    red, green, blue = image.convert("RGB").split()
+    differences = (ImageChops.difference(red, green), ImageChops.difference(green, blue))
+    return not any(any(difference.histogram()[_GREY_STEPS + 1 :]) for difference in differences)
+
+
+def _ends_early(kind: str, data: bytes, error: Exception) -> bool:
+    """By the length or the place of the directory that the file claims, else by Pillow's word.
+
+    RIFF: developers.google.com/speed/webp/docs/riff_container; TIFF 6.0, section 2.
+    """
+    if kind == "WebP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if kind == "TIFF" and int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big") >= len(data):
+        return True
+    # In a BMP's header that word says little: its two letters begin many a text, too.
+    return ("image file is truncated" if kind == "BMP" else "truncated") in str(error).lower()
 
 
 def _hush_pillow() -> None:

@@ -8,11 +8,14 @@ from sqlalchemy import Engine, update
 
 from graft.database import reading
 from graft.datasets import layouts, rows
+from graft.datasets.checks import Check
 from graft.datasets.files import DatasetFiles
+from graft.datasets.findings import Problem
+from graft.datasets.inspection import inspect
 from graft.datasets.layouts import Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.rows import Dataset
-from graft.datasets.validation import Problem, find_flaws, judge
+from graft.datasets.validation import judge
 from graft.disk import room_for
 from graft.errors import InvalidInput
 from graft.tables import datasets as table
@@ -29,36 +32,46 @@ def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels
     added = files.added(dataset_id)
     content = partial(files.content, dataset_id)
     try:
-        sources = Sources(added.batches, content, dataset.boxes)
-        pictures = layouts.read(sources, partial(files.keep, dataset_id), monitor)
+        sources = Sources(added.batches, content, dataset.boxes, max_pixels)
+        listing = layouts.read(sources, partial(files.keep, dataset_id), monitor)
     except InvalidInput as error:
         monitor.guard()
-        _reject(engine, dataset, [asdict(Problem(None, "layout", str(error)))])
+        _reject(engine, dataset, **_layout(str(error)))
         return
-    flaws = find_flaws(
+    pictures = listing.files
+    looks = inspect(
         sorted({picture.sha256 for picture in pictures}),
         lambda sha256: content(sha256).read_bytes(),
         max_pixels=max_pixels,
         monitor=monitor,
     )
-    verdict = judge(pictures, flaws, splits)
+    earlier = Manifest.read(files.manifest(dataset_id, dataset.revision)) if dataset.revision else None
+    left_out = [Problem(note.path, note.code, note.message, left_out=True) for note in listing.notes]
+    verdict = judge(pictures, looks, splits, earlier=earlier, left_out=left_out)
+    found = {"problems": verdict.problems(), "checks": [asdict(check) for check in verdict.checks]}
     ignored = sum(batch.ignored for batch in added.batches)
-    monitor.event("validated", {"files": len(pictures), "bad": len(verdict.bad), "ignored": ignored})
+    monitor.event("validated", {"files": len(pictures), "bad": verdict.bad, "ignored": ignored})
     monitor.guard()
-    if verdict.reasons:
-        _reject(engine, dataset, verdict.problems(), verdict.manifest)
+    if verdict.rejected:
+        _reject(engine, dataset, verdict.manifest, **found)
         return
     with room_for("A dataset"):
         verdict.manifest.write(files.manifest(dataset_id, verdict.manifest.revision))
     files.write_added(dataset_id, replace(added, sealed=len(added.batches)))
     revision = verdict.manifest.revision
-    _finish(engine, dataset, state="ready", revision=revision, problems=verdict.problems(), **_of(verdict.manifest))
+    _finish(engine, dataset, state="ready", revision=revision, **found, **_of(verdict.manifest))
 
 
-def _reject(engine: Engine, dataset: Dataset, problems: list[dict[str, Any]], manifest: Manifest | None = None) -> None:
+def _layout(message: str) -> dict[str, Any]:
+    """What is found where the files make no pictures."""
+    check = Check("layout", "error", 1, (), message, "Arrange the files as it says, and send the set again.")
+    return {"problems": [asdict(Problem(None, check.code, message))], "checks": [asdict(check)]}
+
+
+def _reject(engine: Engine, dataset: Dataset, manifest: Manifest | None = None, **found: Any) -> None:
     """A dataset that has a revision keeps it, and what is known of that."""
     of_manifest = _of(manifest) if manifest and not dataset.revision else {}
-    _finish(engine, dataset, state="rejected", problems=problems, **of_manifest)
+    _finish(engine, dataset, state="rejected", **found, **of_manifest)
 
 
 def _of(manifest: Manifest) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Seeded, stratified splits, decided by content alone: neither names nor the order of an archive change them.
 
-Identical files of a class always share a split, so that no picture is trained on and tested on.
+Identical files of a class share a split, so that no picture is trained on and tested on. What has a split keeps it.
 """
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,19 +42,33 @@ class SplitRequest:
             )
 
 
-def carve(files: Sequence[Labelled], *, validation: float, test: float, seed: int) -> list[Split]:
-    """The split of each file. Each class is shuffled by the seed and cut by `shares` of its distinct contents."""
-    contents: dict[str, set[str]] = defaultdict(set)
-    for file in files:
-        contents[file.label].add(file.sha256)
-    split_of: dict[tuple[str, str], Split] = {}
-    for label, hashes in contents.items():
-        shuffled = sorted(hashes, key=lambda sha256: _rank(seed, label, sha256))
-        n_validation, n_test = shares(len(shuffled), validation, test)
-        for place, sha256 in enumerate(shuffled):
+def carve(
+    files: Sequence[Labelled], held: Sequence[Split | None], *, validation: float, test: float, seed: int
+) -> list[Split]:
+    """The split of each file. held: the one that it has already, which it keeps, or None.
+
+    Each class is shuffled by the seed, and of its new distinct contents as many are cut off as bring it nearest to its
+    `shares`. A new file with a content of its class that has a split gets that one.
+    """
+    contents: dict[str, dict[str, Split | None]] = defaultdict(dict)
+    for file, split in zip(files, held, strict=True):
+        contents[file.label][file.sha256] = contents[file.label].get(file.sha256) or split
+    for label, split_of in contents.items():
+        new = sorted((s for s, split in split_of.items() if not split), key=lambda s: _rank(seed, label, s))
+        has = Counter(split for split in split_of.values() if split)
+        n_validation, n_test = _lacking(len(new), has, validation, test)
+        for place, sha256 in enumerate(new):
             in_test = n_validation <= place < n_validation + n_test
-            split_of[label, sha256] = "validation" if place < n_validation else "test" if in_test else "train"
-    return [split_of[file.label, file.sha256] for file in files]
+            split_of[sha256] = "validation" if place < n_validation else "test" if in_test else "train"
+    return [split or contents[file.label][file.sha256] or "train" for file, split in zip(files, held, strict=True)]
+
+
+def _lacking(new: int, has: Counter[Split], validation: float, test: float) -> tuple[int, int]:
+    """How many of a class's new contents go to validation and to test; one stays to train on where there is none."""
+    n_validation, n_test = shares(new + has.total(), validation, test)
+    room = new if has["train"] else max(0, new - 1)
+    n_validation = min(max(0, n_validation - has["validation"]), room)
+    return n_validation, min(max(0, n_test - has["test"]), room - n_validation)
 
 
 def shares(n: int, validation: float, test: float) -> tuple[int, int]:

@@ -1,63 +1,111 @@
-"""Validate a dataset's files: decode every picture, split what is left, and say whether it makes a revision."""
+"""The verdict on a dataset: split what is usable, say what is not, and whether it makes a revision."""
 
-import hashlib
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from graft import images
+from graft.datasets import checks, findings
+from graft.datasets.checks import OF_FILES, Check
+from graft.datasets.findings import Problem
+from graft.datasets.inspection import Flaw
 from graft.datasets.layouts import SourceFile
-from graft.datasets.manifest import Manifest, Picture
+from graft.datasets.manifest import SPLITS, Manifest, Picture, Split
 from graft.datasets.splits import SplitRequest, carve
-from graft.errors import Interrupted, NotAPicture, TooLarge
-from graft.types import Monitor, Progress
+from graft.images import Traits
 
-MAX_BAD = 0.2  # of all files
 MAX_PROBLEMS = 1000  # kept one by one; the rest are counted
-
-
-@dataclass(frozen=True)
-class Problem:
-    """path: None when it is about the whole set. code: for programs, message: for people."""
-
-    path: str | None
-    code: str
-    message: str
+# What more of the pictures than this share have in common is what the set is like: a check says so, and no problem.
+THROUGHOUT = 0.5
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What validation found. A set is rejected when it has reasons; the manifest then only says what was left."""
+    """What validation found. The manifest of a set that is rejected only says what was left.
+
+    checks: errors first, then by count; found: file by file, what is left out first; bad: how many files are no usable
+    pictures.
+    """
 
     manifest: Manifest
-    reasons: tuple[Problem, ...]
-    bad: tuple[Problem, ...]
+    checks: tuple[Check, ...]
+    found: tuple[Problem, ...]
+    bad: int
+
+    @property
+    def rejected(self) -> bool:
+        return any(check.severity == "error" for check in self.checks)
 
     def problems(self) -> list[dict[str, Any]]:
-        """The reasons first, then file by file; beyond MAX_PROBLEMS only their number."""
-        kept = self.bad[:MAX_PROBLEMS]
-        rest = len(self.bad) - len(kept)
-        more = [Problem(None, "more_problems", f"{rest:,} more files have problems.")] if rest else []
-        return [asdict(problem) for problem in (*self.reasons, *kept, *more)]
+        """The reasons to reject it first, then file by file; beyond MAX_PROBLEMS only their number."""
+        reasons = [check for check in self.checks if check.severity == "error"]
+        kept = self.found[:MAX_PROBLEMS]
+        rest = len(self.found) - len(kept)
+        more = [Problem(None, "more_problems", f"{rest:,} more are not listed; the checks count all.")] if rest else []
+        told = [Problem(None, check.code, f"{check.message} {check.advice}") for check in reasons]
+        return [asdict(problem) for problem in (*told, *kept, *more)]
 
 
-def judge(files: Sequence[SourceFile], flaws: dict[str, tuple[str, str]], request: SplitRequest) -> Verdict:
-    """flaws: sha256 -> (code, message) of the contents that are no usable picture."""
-    bad = [Problem(file.path, *flaws[file.sha256]) for file in files if file.sha256 in flaws]
-    good = [file for file in files if file.sha256 not in flaws]
+def judge(
+    files: Sequence[SourceFile],
+    looks: Mapping[str, Traits | Flaw],
+    request: SplitRequest,
+    *,
+    earlier: Manifest | None = None,
+    left_out: Sequence[Problem] = (),
+) -> Verdict:
+    """looks: of every content, by sha256. earlier: the revision whose pictures keep their splits. left_out: by the
+    layout."""
+    traits = {sha256: look for sha256, look in looks.items() if isinstance(look, Traits)}
+    bad = [
+        Problem(file.path, look.code, look.message, left_out=True)
+        for file in files
+        if isinstance(look := looks[file.sha256], Flaw)
+    ]
+    good = [file for file in files if file.sha256 in traits]
     classes = sorted({file.label for file in files})
-    manifest = Manifest.of_pictures(classes, _split(good, {file.split for file in files}, classes, request))
-    return Verdict(manifest, tuple(_reasons(manifest, len(bad), len(files))), tuple(bad))
+    named = {file.split for file in files}
+    manifest = Manifest.of_pictures(classes, _split(good, named, classes, request, earlier))
+    problems = [*left_out, *bad, *findings.find(manifest, traits)]
+    found = [
+        *checks.reasons(manifest, len(bad), len(files)),
+        *checks.of_files(problems, len(files)),
+        *checks.of_the_set(manifest, traits),
+    ]
+    found.sort(key=lambda check: (check.severity, -check.count, check.code))
+    return Verdict(manifest, tuple(found), tuple(_exceptions(problems, len(good))), len(bad))
 
 
-def _split(good: list[SourceFile], named: set[str | None], classes: list[str], request: SplitRequest) -> list[Picture]:
+def _exceptions(problems: Sequence[Problem], pictures: int) -> list[Problem]:
+    """The problems without what is true throughout; sorted by what they are, the worst first, then by path."""
+    common = Counter(problem.code for problem in problems)
+    order = {code: place for place, code in enumerate(OF_FILES)}
+    told = [problem for problem in problems if problem.left_out or common[problem.code] <= THROUGHOUT * pictures]
+    return sorted(told, key=lambda p: (not p.left_out, order.get(p.code, 0), p.path or ""))
+
+
+def _split(
+    good: Sequence[SourceFile],
+    named: set[Split | None],
+    classes: Sequence[str],
+    request: SplitRequest,
+    earlier: Manifest | None,
+) -> list[Picture]:
     """Carve the splits that the folders do not name out of the training files; without split folders all are such."""
-    fixed = [(file, file.split) for file in good if file.split not in (None, "train")]
+    split_of = _splits_of(earlier)
+    labels: dict[str, set[str]] = defaultdict(set)
+    for file in good:
+        labels[file.sha256].add(file.label)
+
+    def held(file: SourceFile) -> Split | None:
+        """Of several classes: to train on. Tested on, it would be counted wrong in one of them, whatever is said."""
+        return split_of(file) or ("train" if len(labels[file.sha256]) > 1 else None)
+
+    given = [(file, split_of(file) or file.split) for file in good if file.split not in (None, "train")]
     free = [file for file in good if file.split in (None, "train")]
     carved = carve(
         free,
+        [held(file) for file in free],
         validation=0.0 if "validation" in named else request.validation_split,
         test=0.0 if "test" in named else request.test_split,
         seed=request.split_seed,
@@ -65,78 +113,28 @@ def _split(good: list[SourceFile], named: set[str | None], classes: list[str], r
     label = {name: index for index, name in enumerate(classes)}
     return [
         Picture(file.path, split, label[file.label], file.sha256)
-        for file, split in (*fixed, *zip(free, carved, strict=True))
+        for file, split in (*given, *zip(free, carved, strict=True))
         if split is not None
     ]
 
 
-def _reasons(manifest: Manifest, bad: int, files: int) -> list[Problem]:
-    """Why the set cannot be used; nothing where it can."""
-    reasons = []
-    if bad > MAX_BAD * files:
-        reasons.append(
-            Problem(
-                None,
-                "too_many_bad_files",
-                f"At most {MAX_BAD:.0%} of a dataset's files may be bad; {bad:,} of {files:,} are. "
-                "Repair or remove those listed here and send the set again.",
-            )
-        )
-    counts = manifest.counts()
-    left = [name for name in manifest.classes if any(counts[split][name] for split in counts)]
-    if len(left) < 2:
-        what = f"only {left[0]!r} has any" if left else "none has any"
-        reasons.append(
-            Problem(None, "too_few_classes", f"A dataset needs good pictures of at least two classes; {what}.")
-        )
-    reasons += [
-        Problem(
-            None,
-            "no_training_picture",
-            f"Every class needs at least one good training picture; {name!r} has none. Add some, or remove the class.",
-        )
-        for name in manifest.classes
-        if not counts["train"][name]
-    ]
-    return reasons
+def _splits_of(earlier: Manifest | None) -> Callable[[SourceFile], Split | None]:
+    """The split that a file had in the earlier revision; else that of the same content there, of its own class first.
 
-
-def find_flaws(
-    hashes: Sequence[str], read: Callable[[str], bytes], *, max_pixels: int, monitor: Monitor
-) -> dict[str, tuple[str, str]]:
-    """sha256 -> (code, message) of the contents that are no usable picture. Raises Interrupted when told to stop.
-
-    Decodes in as many threads as there are cores (Pillow frees the interpreter while it works), one picture in each.
+    So a new copy of an old picture never puts it into a second split, whatever its folder says.
     """
-    workers = images.cores()
-    flaws: dict[str, tuple[str, str]] = {}
-    started = time.monotonic()
+    own: dict[tuple[str, str], Split] = {}
+    of_class: dict[tuple[str, str], Split] = {}
+    of_content: dict[str, Split] = {}
+    if earlier:
+        for picture in sorted(earlier.pictures, key=lambda p: -SPLITS.index(p.split)):
+            # Training comes last and wins: it has seen the content that is in another split, too.
+            own[picture.path, picture.sha256] = picture.split
+            of_class[earlier.classes[picture.label], picture.sha256] = picture.split
+            of_content[picture.sha256] = picture.split
 
-    def flaw(sha256: str) -> tuple[str, str] | None:
-        return _flaw(read(sha256), sha256, max_pixels)
+    def split_of(file: SourceFile) -> Split | None:
+        sha256 = file.sha256
+        return own.get((file.path, sha256)) or of_class.get((file.label, sha256)) or of_content.get(sha256)
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="validate") as pool:
-        for done in range(0, len(hashes), 4 * workers):
-            if monitor.stop_requested():
-                raise Interrupted("Validation was asked to stop; it starts anew when the job does.")
-            batch = hashes[done : done + 4 * workers]
-            found = zip(batch, pool.map(flaw, batch), strict=True)
-            flaws.update((sha256, reason) for sha256, reason in found if reason is not None)
-            monitor.report(_progress(done + len(batch), len(hashes), time.monotonic() - started))
-    return flaws
-
-
-def _flaw(data: bytes, sha256: str, max_pixels: int) -> tuple[str, str] | None:
-    if hashlib.sha256(data).hexdigest() != sha256:
-        return "damaged_on_disk", "The stored file is not what was sent, as after a power cut. Send the set again."
-    try:
-        images.decode(data, max_pixels=max_pixels)
-    except NotAPicture as error:
-        return "not_a_picture", str(error)
-    except TooLarge as error:
-        return "too_large", str(error)
-    return None
-
-
-def _progress(done: int, total: int, seconds: float) -> Progress:
-    return Progress("validating", step=done, steps=total, eta_seconds=seconds / done * (total - done))
+    return split_of

@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +62,9 @@ def test_a_format_is_told_by_content(kind: str) -> None:
 def test_pixels_equal_those_of_keras(mode: str, kind: str) -> None:
     for width, height in ((300, 200), (224, 224), (448, 97), (1, 1), (671, 1000)):
         data = encode(in_mode(mode, width, height), kind)
+        described = images.traits(data)
+        assert (described.format, described.width, described.height) == (kind, width, height)
+        assert described.grey == (mode in {"L", "LA", "1", "I;16", "F", "I"})
         for interpolation in INTERPOLATIONS:
             decoded = images.decode(data, interpolation=interpolation)
             assert decoded.shape == (224, 224, 3)
@@ -166,8 +168,13 @@ def test_a_damaged_file_decodes_or_is_refused(kind: str, mode: str, cut: float, 
     for where, value in flips:
         data[int(where * (len(data) - 1))] = value
     damaged = bytes(data[: round(cut * len(data))] if cut > 0.5 else data)
-    with suppress(NotAPicture, TooLarge):  # any other error fails the test, and so does a warning
-        assert images.decode(damaged).shape == (224, 224, 3)
+    refusals = []
+    for take in (images.decode, images.traits):
+        try:  # any other error fails the test, and so does a warning
+            take(damaged)
+        except (NotAPicture, TooLarge) as error:
+            refusals.append(str(error))
+    assert len(set(refusals)) * 2 == len(refusals)  # what is described can be decoded, and the reverse
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +195,11 @@ def test_awkward_pictures_are_what_pillow_makes_of_them(awkward: Path) -> None:
         readable = row["to_rgb"] == "yes" and row["format"] in {"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
         if readable:
             np.testing.assert_array_equal(images.decode(data), as_pillow(data), row["file"])
+            assert images.traits(data).format.upper() in {row["format"], "JPEG"}
         else:
-            with pytest.raises((NotAPicture, TooLarge)):
-                images.decode(data)
+            for take in (images.decode, images.traits):
+                with pytest.raises((NotAPicture, TooLarge)):
+                    take(data)
     assert seen == 55
 
 

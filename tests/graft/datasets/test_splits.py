@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graft.datasets.manifest import SPLITS, Split
 from graft.datasets.splits import SplitRequest, carve, shares
 from graft.errors import InvalidFields
 
@@ -27,14 +28,14 @@ def test_splits_follow_content_not_order(
 ) -> None:
     order = list(range(len(files)))
     rng.shuffle(order)
-    straight = carve(files, validation=validation, test=test, seed=seed)
-    shuffled = carve([files[i] for i in order], validation=validation, test=test, seed=seed)
+    straight = carve(files, [None] * len(files), validation=validation, test=test, seed=seed)
+    shuffled = carve([files[i] for i in order], [None] * len(files), validation=validation, test=test, seed=seed)
     assert [straight[i] for i in order] == shuffled
 
 
 @given(drops, fractions, fractions, st.integers(0, 9))
 def test_splits_are_stratified_and_disjoint(files: list[Drop], validation: float, test: float, seed: int) -> None:
-    splits = carve(files, validation=validation, test=test, seed=seed)
+    splits = carve(files, [None] * len(files), validation=validation, test=test, seed=seed)
     placed = {(file, split) for file, split in zip(files, splits, strict=True)}
     assert len(placed) == len(set(files))  # one content of a class has one split
     for label in {file.label for file in files}:
@@ -42,6 +43,41 @@ def test_splits_are_stratified_and_disjoint(files: list[Drop], validation: float
         n = counts.total()
         assert counts["train"] >= 1
         assert (counts["validation"], counts["test"]) == shares(n, validation, test)
+
+
+@given(drops, drops, fractions, fractions, st.integers(0, 9), st.randoms(use_true_random=False))
+def test_what_has_a_split_keeps_it(
+    old: list[Drop], new: list[Drop], validation: float, test: float, seed: int, rng: random.Random
+) -> None:
+    first = carve(old, [None] * len(old), validation=validation, test=test, seed=seed)
+    held: list[Split | None] = [*first, *[None] * len(new)]
+    files = [*old, *new]
+    second = carve(files, held, validation=validation, test=test, seed=seed)
+    assert second[: len(old)] == first
+    placed = {(file, split) for file, split in zip(files, second, strict=True)}
+    assert len(placed) == len(set(files))  # a new copy of an old content shares its split
+    assert {file.label for file, split in placed if split == "train"} == {file.label for file in files}
+    order = list(range(len(files)))
+    rng.shuffle(order)
+    shuffled = carve([files[i] for i in order], [held[i] for i in order], validation=validation, test=test, seed=seed)
+    assert [second[i] for i in order] == shuffled
+
+
+@given(st.lists(st.integers(1, 15), min_size=1, max_size=4), fractions, fractions, st.integers(0, 9))
+def test_a_class_that_grows_approaches_the_fractions(
+    batches: list[int], validation: float, test: float, seed: int
+) -> None:
+    files: list[Drop] = []
+    splits: list[Split] = []
+    for size in batches:
+        files += [Drop("a", f"{len(files) + i:04x}") for i in range(size)]
+        held: list[Split | None] = [*splits, *[None] * size]
+        before, splits = Counter(splits), carve(files, held, validation=validation, test=test, seed=seed)
+        counts, wanted = Counter(splits), shares(len(files), validation, test)
+        for split, share in zip(SPLITS[1:], wanted, strict=True):
+            assert before[split] <= counts[split] <= max(share, before[split])
+            if counts[split] < share:  # every new one went where it was lacking
+                assert counts["train"] == max(1, before["train"])
 
 
 @given(st.integers(0, 500), fractions, fractions)
@@ -69,7 +105,7 @@ def test_shares_of_small_classes(n: int, validation: float, test: float, expecte
 
 def test_another_seed_draws_another_split() -> None:
     files = [Drop("a", f"{i:04x}") for i in range(50)]
-    draws = {tuple(carve(files, validation=0.2, test=0.2, seed=seed)) for seed in range(5)}
+    draws = {tuple(carve(files, [None] * len(files), validation=0.2, test=0.2, seed=seed)) for seed in range(5)}
     assert len(draws) == 5
 
 
