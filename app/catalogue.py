@@ -1,13 +1,17 @@
 """The models as a caller sees them: those of the registry, and the built-in `vgg16` among them."""
 
 from dataclasses import asdict
+from datetime import datetime
 from math import prod
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from app.predicts import Predicts
-from app.schemas import Model, Version
+from app.schemas import Instant, Model, Version
 from app.warmup import Warmup
-from graft.errors import CorruptVersion, NotFound
+from graft.errors import CorruptVersion, InvalidInput, NotFound
 from graft.registry import BUILT_IN, STABLE, Parameter, Registry
 from graft.types import InputKey
 from graft.vgg16.labels import imagenet_classes
@@ -15,11 +19,17 @@ from graft.vgg16.layers import IMAGENET_HEAD, INPUT, LAST, head_shapes, tail_sha
 from graft.vgg16.weight_files import TRUNK_DIGEST
 
 Engine = Warmup[Predicts]
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
-def page(registry: Registry, engine: Engine, *, limit: int, after: str | None) -> tuple[list[Model], bool]:
-    """Models by name, those after `after`; and whether there are more."""
-    names = [name for name in sorted([BUILT_IN, *registry.models()]) if after is None or name > after]
+def page(
+    registry: Registry, engine: Engine, *, prefix: str = "", limit: int, after: str | None
+) -> tuple[list[Model], bool]:
+    """Models by name whose names begin so, those after `after`; and whether there are more. Raises InvalidInput."""
+    names = sorted([BUILT_IN, *registry.models()])
+    if after is not None and after not in names:
+        raise InvalidInput(f"`after` must be the name of a model, the last one of the page before; received {after!r}.")
+    names = [name for name in names if name.startswith(prefix) and (after is None or name > after)]
     found = []
     for name in names[:limit]:
         try:
@@ -39,9 +49,13 @@ def model(registry: Registry, engine: Engine, name: str) -> Model:
 
 
 def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[str, Any]:
-    """What `model.json` says; for `vgg16`, the same of what it has. Raises NotFound, CorruptVersion."""
+    """What `model.json` says, its time as everywhere on the wire; for `vgg16`, the same of what it has.
+
+    Raises NotFound, CorruptVersion.
+    """
     if name != BUILT_IN:
-        return registry.card(name, version).model_dump(mode="json")
+        found = registry.card(name, version)
+        return found.model_dump(mode="json") | {"created_at": _INSTANT.validate_python(found.created_at)}
     if version != 1:
         raise NotFound(f"{BUILT_IN} is built in and has version 1 alone; received {version}. Ask for version 1.")
     shapes = {**tail_shapes(INPUT), **head_shapes(IMAGENET_HEAD)}
@@ -65,6 +79,20 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
         "trainable_parameters": 0,
         "frozen_parameters": sum(map(prod, shapes.values())),
     }
+
+
+def report_file(registry: Registry, name: str, version: int, file: str) -> Path:
+    """Raises NotFound, which says why a version that is there has no such file; CorruptVersion."""
+    if name == BUILT_IN:
+        raise NotFound(f"A report is of a training; {BUILT_IN} is built in and has none. Ask for a trained model's.")
+    try:
+        return registry.file(name, version, file)
+    except NotFound:
+        registry.card(name, version)
+        raise NotFound(
+            f"A report shows what could be measured; {name!r} version {version} has no {file}, as its dataset had "
+            "neither validation nor test pictures. Train it on a dataset that has some."
+        ) from None
 
 
 def _version(registry: Registry, name: str, version: int) -> Version:

@@ -113,7 +113,7 @@ CARD: dict[str, Any] = {
     "format": 1,
     "model": "signs",
     "version": 3,
-    "created_at": 1795512600000,
+    "created_at": "2026-11-24T09:30:00Z",
     "cut": "block5_pool",
     "tail": [],
     "head": {"pooling": "avg", "hidden_units": [], "batch_norm": False, "dropout": 0.0, "classes": 2},

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse
 from pydantic import Field, StringConstraints
 
 from app import submit
+from app.accept import preferred
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
 from app.examples import STREAM
@@ -88,18 +89,18 @@ def cancel(services: UseServices, job: JobId) -> JobAnswer:
     responses=STREAMED | problems(404),
 )
 def events(
+    request: Request,
     services: UseServices,
     job: JobId,
     after: Annotated[EventId, Query(description="Id of the last event of the page before.")] = 0,
     limit: PageSize = 100,
-    accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[
         EventId | None,
         Header(alias="Last-Event-ID", description="Of a stream that broke off: it goes on after this event."),
     ] = None,
 ) -> Page[EventAnswer] | Response:
     """A stream also ends when the service stops; it goes on elsewhere, or later, from the last id that arrived."""
-    if not _names(accept, EVENT_STREAM):
+    if preferred(request, ("application/json", EVENT_STREAM)) != EVENT_STREAM:
         found, more = services.jobs.events(job, after=after, limit=limit)
         return Page(data=[EventAnswer.of(event) for event in found], has_more=more)
     # A browser that comes back asks the same address again: what it says in the header is newer.
@@ -111,8 +112,3 @@ def events(
         return Response(status_code=204)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would collect it
     return EventSourceResponse(services.streams.follow(job, seen, standing), headers=headers)
-
-
-def _names(accept: str, media_type: str) -> bool:
-    """Whether an Accept header names the media type itself."""
-    return media_type in (each.partition(";")[0].strip().lower() for each in accept.split(","))

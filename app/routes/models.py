@@ -1,8 +1,8 @@
 """The registry: models, their versions, aliases and reports."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
 from app import catalogue
@@ -27,10 +27,15 @@ PNG: dict[int | str, dict[str, Any]] = {
 DELETE: dict[str, Any] = {"status_code": 204, "response_class": Response, "responses": problems(404, 409, 507)}
 
 
-@router.get("", summary="List models by name", responses=problems())
-def index(services: UseServices, limit: PageSize = 50, after: AfterName = None) -> Page[Model]:
+@router.get("", summary="List models by name", responses=problems(400))
+def index(
+    services: UseServices,
+    prefix: Annotated[str, Query(max_length=63, description="Only models whose names begin so.")] = "",
+    limit: PageSize = 50,
+    after: AfterName = None,
+) -> Page[Model]:
     """`vgg16`, the stock ImageNet classifier, is among them."""
-    models, more = catalogue.page(services.registry, services.engine, limit=limit, after=after)
+    models, more = catalogue.page(services.registry, services.engine, prefix=prefix, limit=limit, after=after)
     return Page(data=models, has_more=more)
 
 
@@ -68,6 +73,12 @@ def set_alias(services: UseServices, model: ModelName, alias: AliasName, body: A
     return catalogue.model(services.registry, services.engine, model)
 
 
+@router.delete("/{model}/aliases/{alias}", summary="Take an alias away", **DELETE)
+def delete_alias(services: UseServices, model: ModelName, alias: AliasName) -> None:
+    """Without its own place, `stable` follows the newest version again."""
+    services.registry.delete_alias(model, alias)
+
+
 @router.get(
     "/{model}/versions/{version}/report",
     summary="A version's evaluation",
@@ -75,7 +86,8 @@ def set_alias(services: UseServices, model: ModelName, alias: AliasName, body: A
     responses=_json("The evaluation.", REPORT) | problems(404),
 )
 def report(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
-    return FileResponse(services.registry.file(model, version, registry.METRICS), media_type="application/json")
+    path = catalogue.report_file(services.registry, model, version, registry.METRICS)
+    return FileResponse(path, media_type="application/json")
 
 
 @router.get(
@@ -99,4 +111,5 @@ def learning_curves(services: UseServices, model: ModelName, version: VersionNum
 
 
 def _picture(models: registry.Registry, model: str, version: int, name: str) -> FileResponse:
-    return FileResponse(models.file(model, version, f"{registry.REPORT}/{name}"), media_type="image/png")
+    path = catalogue.report_file(models, model, version, f"{registry.REPORT}/{name}")
+    return FileResponse(path, media_type="image/png")

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -56,10 +56,7 @@ class Registry:
         """The newest version. Raises NotFound when the model has none."""
         newest = self._newest(model)
         if newest is None:
-            raise NotFound(
-                f"A model must have been trained to be used; there are {_listed([BUILT_IN, *self.models()])}; received "
-                f"{model[:100]!r}. Ask for one of these, or train it."
-            )
+            raise self._no_such(model)
         return newest
 
     def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
@@ -74,10 +71,7 @@ class Registry:
             return self._existing(model, moved[name])
         if name == STABLE:
             return newest
-        raise NotFound(
-            f"An alias must be set to be used; {model!r} has {_listed(sorted({STABLE, *moved}))}; received "
-            f"{name[:100]!r}. Ask for one of these, or set it."
-        )
+        raise _no_alias(model, name, {STABLE, *moved})
 
     def aliases(self, model: str) -> dict[str, int]:
         """Alias -> version, sorted by name; `stable` is always there. Raises NotFound for a model without versions."""
@@ -156,6 +150,16 @@ class Registry:
             connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
             connection.execute(insert(aliases).values(model=model, alias=alias, version=version))
 
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Take an alias away; `stable` then follows the newest version again. Raises NotFound, Conflict (`vgg16`)."""
+        check_trainable(model)
+        self.latest(model)
+        with self._locked(model) as connection:
+            set_before = sorted(_moved(connection, model))
+            if alias not in set_before:
+                raise _no_alias(model, alias, set_before)
+            connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
+
     def sweep(self) -> None:
         """Remove what interrupted publishes and deletes left behind, and log the versions that are not valid."""
         for name in _entries(self._trash):
@@ -192,11 +196,15 @@ class Registry:
             raise self._no_such(model, version)
         return version
 
-    def _no_such(self, model: str, version: int | None) -> NotFound:
-        wanted = "no version" if version is None else f"version {version}"
+    def _no_such(self, model: str, version: int | None = None) -> NotFound:
+        if version is None:
+            return NotFound(
+                f"A model must have been trained to be used; there are {_listed([BUILT_IN, *self.models()])}; received "
+                f"{model[:100]!r}. Ask for one of these, or train it."
+            )
         return NotFound(
-            f"A version must exist to be used; {model[:100]!r} has {_listed(self.versions(model))}; received {wanted}. "
-            "Ask for one of these, or train the model."
+            f"A version must exist to be used; {model[:100]!r} has {_listed(self.versions(model))}; received version "
+            f"{version}. Ask for one of these, or train the model."
         )
 
     def _published(self, card: ModelCard) -> bool:
@@ -261,6 +269,13 @@ def _moved(connection: Connection, model: str) -> dict[str, int]:
     """The aliases that somebody has set, with the version that each points at."""
     rows = connection.execute(select(aliases.c.alias, aliases.c.version).where(aliases.c.model == model))
     return {row.alias: row.version for row in rows}
+
+
+def _no_alias(model: str, alias: str, those: Collection[str]) -> NotFound:
+    return NotFound(
+        f"An alias must be set to be used or removed; {model!r} has {_listed(sorted(those))}; received "
+        f"{alias[:100]!r}. Ask for one of these, or set it."
+    )
 
 
 def _refuse_held(connection: Connection, model: str, version: int) -> None:

@@ -146,6 +146,7 @@ def publish(
     trunk_digest: str = TRUNK_DIGEST,
     input: InputKey = InputKey(),  # noqa: B008 - frozen
     scale: float = 0.0,
+    pictures: Sequence[str] = ("confusion_matrix.png", "learning_curves.png"),
 ) -> None:
     """A softmax on the pooled trunk; scale: of its seeded random weights."""
     kernel = np.random.default_rng(version).normal(0, scale, (512, 3)).astype(np.float32)
@@ -176,7 +177,7 @@ def publish(
     save_file(weights, staged / WEIGHTS)
     (staged / METRICS).write_text(json.dumps({"test": {"accuracy": 0.9}}))
     (staged / REPORT).mkdir()
-    for name in ("confusion_matrix.png", "learning_curves.png"):
+    for name in pictures:
         (staged / REPORT / name).write_bytes(encode(draw("discs", 0), "PNG"))
     registry.publish(staged, model, version)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.app.conftest import Client, StartClient, check_problem
+from tests.app.conftest import Client, StartClient, check_problem, publish
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -40,6 +40,7 @@ def test_a_trained_model(client: Client) -> None:
     assert answer["aliases"] == {"stable": 2}
     card = client.get("/api/v1/models/signs/versions/1").json()
     assert (card["model"], card["version"], card["classes"]) == ("signs", 1, ["discs", "stripes", "triangles"])
+    assert card["created_at"] == "2026-11-24T09:30:00Z"
 
 
 def test_the_report_of_a_version(client: Client) -> None:
@@ -51,7 +52,15 @@ def test_the_report_of_a_version(client: Client) -> None:
         assert picture.headers["content-type"] == "image/png"
         assert picture.content.startswith(PNG)
     check_problem(client.get("/api/v1/models/signs/versions/2/report"), 404)
-    check_problem(client.get("/api/v1/models/vgg16/versions/1/report"), 404)
+    check_problem(client.get("/api/v1/models/signs/versions/2/report/confusion_matrix.png"), 404, "version 2")
+    check_problem(client.get("/api/v1/models/vgg16/versions/1/report"), 404, "built in and has none")
+
+
+def test_a_report_without_a_confusion_matrix_says_why(client: Client) -> None:
+    publish(client.services.registry, "signs", 1, "job_a", pictures=["learning_curves.png"])
+    report = "/api/v1/models/signs/versions/1/report"
+    assert client.get(f"{report}/learning_curves.png").status_code == 200
+    check_problem(client.get(f"{report}/confusion_matrix.png"), 404, "neither validation nor test pictures")
 
 
 def test_models_are_listed_page_by_page(client: Client) -> None:
@@ -61,6 +70,16 @@ def test_models_are_listed_page_by_page(client: Client) -> None:
     assert ([model["name"] for model in first["data"]], first["has_more"]) == (["animals", "signs", "vgg16"], True)
     rest = client.get("/api/v1/models", params={"limit": 3, "after": "vgg16"}).json()
     assert ([model["name"] for model in rest["data"]], rest["has_more"]) == (["weeds"], False)
+    some = client.get("/api/v1/models", params={"prefix": "s"}).json()
+    assert ([model["name"] for model in some["data"]], some["has_more"]) == (["signs"], False)
+    none = client.get("/api/v1/models", params={"prefix": "s", "after": "vgg16"}).json()
+    assert none == {"data": [], "has_more": False}
+
+
+@pytest.mark.parametrize("things", ["models", "jobs", "datasets"])
+def test_every_list_refuses_an_after_that_is_not_in_it(client: Client, things: str) -> None:
+    answer = client.get(f"/api/v1/{things}", params={"after": "nothing"})
+    check_problem(answer, 400, "`after` must be the", f"of a {things[:-1]}", "received 'nothing'")
 
 
 def test_an_alias_moves(client: Client) -> None:
@@ -70,6 +89,17 @@ def test_an_alias_moves(client: Client) -> None:
     assert answer.json()["aliases"] == {"stable": 1}
     assert client.request("PUT", "/api/v1/models/signs/aliases/canary", json={"version": 2}).status_code == 200
     assert client.get("/api/v1/models/signs").json()["aliases"] == {"canary": 2, "stable": 1}
+
+
+def test_an_alias_is_removed(client: Client) -> None:
+    client.publish("signs")
+    client.publish("signs")
+    stable = "/api/v1/models/signs/aliases/stable"
+    client.request("PUT", stable, json={"version": 1})
+    assert client.request("DELETE", stable).status_code == 204
+    assert client.get("/api/v1/models/signs").json()["aliases"] == {"stable": 2}
+    check_problem(client.request("DELETE", stable), 404, "must be set", "stable")
+    check_problem(client.request("DELETE", "/api/v1/models/vgg16/aliases/stable"), 409, "built in")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +129,7 @@ def test_delete_a_version_then_the_model(client: Client) -> None:
     answer = client.request("DELETE", "/api/v1/models/signs")
     assert (answer.status_code, answer.content, "content-type" in answer.headers) == (204, b"", False)
     check_problem(client.get("/api/v1/models/signs"), 404, "signs")
-    check_problem(client.request("DELETE", "/api/v1/models/signs"), 404)
+    check_problem(client.request("DELETE", "/api/v1/models/signs"), 404, "there are vgg16; received 'signs'")
     check_problem(client.request("DELETE", "/api/v1/models/vgg16"), 409, "built in")
 
 

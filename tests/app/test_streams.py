@@ -106,7 +106,8 @@ def test_an_unknown_job_has_no_stream(client: Client) -> None:
     ("accept", "streams"),
     [
         ("text/event-stream", True),
-        ("application/json, Text/Event-Stream;q=0.9", True),
+        ("application/json;q=0.5, Text/Event-Stream;q=0.9", True),
+        ("application/json, text/event-stream", False),
         ("*/*", False),
         ("application/json", False),
         ("text/event-streams", False),

@@ -65,6 +65,25 @@ class TestAliases:
         registry.delete("signs", 2)
         assert registry.aliases("signs") == {"canary": 1, "stable": 1}
 
+    def test_an_alias_is_removed_and_stable_follows_again(self, registry: Registry) -> None:
+        registry.set_alias("signs", "stable", 1)
+        registry.set_alias("signs", "canary", 1)
+        registry.delete_alias("signs", "stable")
+        assert registry.aliases("signs") == {"canary": 1, "stable": 2}
+        registry.delete_alias("signs", "canary")
+        registry.delete("signs", 1)
+        publish(registry, "signs", 3)
+        assert registry.aliases("signs") == {"stable": 3}
+
+    def test_what_is_not_set_cannot_be_removed(self, registry: Registry) -> None:
+        for alias in ("stable", "canary", "No Name"):
+            with pytest.raises(NotFound, match=f"'signs' has none; received '{alias}'"):
+                registry.delete_alias("signs", alias)
+        with pytest.raises(NotFound, match="there are vgg16, signs; received 'animals'"):
+            registry.delete_alias("animals", "stable")
+        with pytest.raises(Conflict, match="built in"):
+            registry.delete_alias("vgg16", "stable")
+
     def test_aliases_go_with_their_model(self, registry: Registry) -> None:
         publish(registry, "animals", 1)
         registry.set_alias("animals", "canary", 1)

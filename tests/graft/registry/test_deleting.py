@@ -35,7 +35,7 @@ class TestDeleting:
             assert connection.execute(select(tables.model_versions.c.version)).scalars().all() == [1]
 
     def test_what_is_not_there_cannot_be_deleted(self, registry: Registry) -> None:
-        with pytest.raises(NotFound, match="'signs' has none; received no version"):
+        with pytest.raises(NotFound, match="there are vgg16; received 'signs'"):
             registry.delete("signs")
         publish(registry, "signs", 1)
         with pytest.raises(NotFound, match="'signs' has 1; received version 2"):
