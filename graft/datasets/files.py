@@ -13,12 +13,13 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from graft.database import new_id
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.batches import Added
 from graft.datasets.intake import Intake, content_path
-from graft.disk import room_for, sync, write_whole
+from graft.disk import room_for, sync
 
 ABANDONED_SECONDS = 24 * 3600
 
@@ -35,9 +36,11 @@ class DatasetFiles:
         folder = self._root / ".staging" / new_id("upload")
         with room_for("A dataset"):
             folder.mkdir(parents=True)
+        intake = Intake(folder, limits)
         try:
-            yield Intake(folder, limits)
+            yield intake
         finally:
+            intake.close()
             shutil.rmtree(folder, ignore_errors=True)
 
     def create(self, dataset_id: str, intake: Intake, added: Added) -> bool:
@@ -60,12 +63,18 @@ class DatasetFiles:
                 self._place(dataset_id, file.name, file)
 
     def keep(self, dataset_id: str, data: bytes) -> str:
-        """Store a file that was made here. Returns its sha256."""
+        """Store a file that was made here, and return its sha256. For many threads at once.
+
+        Nothing waits for the disk, as little does for what was sent: whoever reads the file checks its hash.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.content(dataset_id, sha256)
-        if not path.exists():
+        if not path.exists() or path.stat().st_size != len(data):
+            aside = path.with_name(f".{sha256}.{uuid4().hex}")
             with room_for("A dataset"):
-                write_whole(path, data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(data)
+                aside.replace(path)
         return sha256
 
     def _place(self, dataset_id: str, sha256: str, file: Path) -> None:

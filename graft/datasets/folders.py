@@ -1,12 +1,14 @@
 """What folders say: which class, and which split."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from graft.datasets.listing import Keep, Listing, SourceFile, Sources
 from graft.datasets.manifest import Split
 from graft.datasets.names import shown
 from graft.errors import InvalidInput
+from graft.types import Monitor
 
 SPLIT_FOLDERS: Final[Mapping[str, Split]] = {
     "train": "train",
@@ -15,6 +17,10 @@ SPLIT_FOLDERS: Final[Mapping[str, Split]] = {
     "validation": "validation",
     "test": "test",
 }
+ADVICE = (
+    "Pack a folder with one folder for each class, such as cats/1.jpg and dogs/1.jpg, or name each picture's class in "
+    "a metadata.csv with the columns file_name and label."
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,33 @@ class Place:
     label: str
 
 
-def arrange(batches: Iterable[Iterable[str]]) -> dict[str, Place]:
+@dataclass(frozen=True)
+class Folders:
+    """A Layout: the pictures lie in class folders. Other files in these are bad pictures; files elsewhere are none."""
+
+    sources: Sources
+    name: str = "class folders"
+
+    def check(self) -> None:
+        self._places()
+
+    def read(self, keep: Keep, monitor: Monitor) -> Listing:  # noqa: ARG002  nothing is made
+        entries = self.sources.entries
+        return Listing([SourceFile(path, p.split, p.label, entries[path].sha256) for path, p in self._places().items()])
+
+    def _places(self) -> dict[str, Place]:
+        batches = [[entry.path for entry in batch.entries] for batch in self.sources.batches]
+        places = arrange([path for path in paths if self.sources.is_picture(path)] for paths in batches)
+        place_of = {path.rpartition("/")[0]: place for path, place in places.items()}
+        every = {path: place_of.get(path.rpartition("/")[0]) for paths in batches for path in paths}
+        return {path: place for path, place in every.items() if place}
+
+
+def recognise(sources: Sources) -> Folders:
+    return Folders(sources)
+
+
+def arrange(batches: Iterable[Sequence[str]]) -> dict[str, Place]:
     """The split and class of each path: `class/file` or `split/class/file`, below any number of single folders.
 
     Each batch of paths is stripped of its single folders alone. Raises InvalidInput when the folders are neither, or
@@ -35,7 +67,7 @@ def arrange(batches: Iterable[Iterable[str]]) -> dict[str, Place]:
     for paths in batches:
         folders |= _strip_top({path: tuple(path.split("/")) for path in paths})
     if not folders:
-        raise InvalidInput(f"A dataset needs pictures in class folders; this one has no files. {_ADVICE}")
+        raise InvalidInput(f"A dataset needs pictures in class folders; none was received. {ADVICE}")
     _check_depth(folders, deepest=3 if _has_splits(folders) else 2)
     if _has_splits(folders):
         places = {path: Place(SPLIT_FOLDERS[parts[0].lower()], parts[1]) for path, parts in folders.items()}
@@ -46,7 +78,6 @@ def arrange(batches: Iterable[Iterable[str]]) -> dict[str, Place]:
     return places
 
 
-_ADVICE = "Pack a folder with one folder for each class, such as cats/1.jpg and dogs/1.jpg."
 _Folders = dict[str, tuple[str, ...]]
 
 
@@ -78,13 +109,13 @@ def _check_depth(folders: _Folders, *, deepest: int) -> None:
     for path, parts in folders.items():
         if len(parts) < deepest:
             raise InvalidInput(
-                f"Every file must lie in a class folder; {shown(path)} does not. Move it into one, or remove it. "
-                f"{_ADVICE}"
+                f"Every picture must lie in a class folder; {shown(path)} does not. Move it into one, or remove it. "
+                f"{ADVICE}"
             )
         if len(parts) > deepest:
             raise InvalidInput(
-                f"Every file must lie directly in its class folder; {shown(path)} lies deeper. Move it up, or remove "
-                f"it. {_ADVICE}"
+                f"Every picture must lie directly in its class folder; {shown(path)} lies deeper. "
+                f"Move it up, or remove it. {ADVICE}"
             )
 
 

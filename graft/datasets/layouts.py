@@ -1,51 +1,71 @@
-"""From the files that were added to the pictures that they make, each with its class and its split."""
+"""From the files that were added to the pictures that they make, each with its class and its split.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+Which layout it is, the files say themselves: the first one below that recognises them reads them.
+"""
 
-from graft.datasets import folders
-from graft.datasets.batches import Batch
-from graft.datasets.manifest import Split
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from graft.datasets import folders, metadata
+from graft.datasets.imports import cifar, coco, idx, open_images, wnid
+from graft.datasets.listing import (
+    Boxes,
+    Keep,
+    Layout,
+    Listing,
+    Note,
+    SourceFile,
+    Sources,
+    check_usable,
+    named_as_picture,
+)
+from graft.errors import InvalidInput
 from graft.types import Monitor
 
-Boxes = Literal["crop", "whole"]
+__all__ = ["Boxes", "Listing", "Note", "SourceFile", "Sources", "check", "read"]
 
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A file that should be a picture. split: None where the layout names none."""
-
-    path: str
-    split: Split | None
-    label: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a layout is read from. content: sha256 -> the file; boxes: what marked objects make."""
-
-    batches: Sequence[Batch]
-    content: Callable[[str], Path]
-    boxes: Boxes = "crop"
+_RECOGNISERS = (idx.recognise, cifar.recognise, coco.recognise, open_images.recognise, metadata.recognise)
 
 
 def check(sources: Sources) -> None:
     """Whether the files make a dataset, as far as that is told in a moment. Raises InvalidInput."""
-    _folders(sources)
+    layout = _recognise(sources)
+    with _named(layout):
+        layout.check()
 
 
-def read(sources: Sources, keep: Callable[[bytes], str], monitor: Monitor) -> list[SourceFile]:
-    """The pictures, sorted by path. keep: stores a picture that is made here, and returns its sha256.
+def read(sources: Sources, keep: Keep, monitor: Monitor) -> Listing:
+    """The pictures, sorted by path, and what is left out. Raises InvalidInput, Interrupted."""
+    layout = _recognise(sources)
+    with _named(layout):
+        listing = layout.read(keep, monitor)
+        files = wnid.in_words(sorted(listing.files, key=lambda file: file.path))
+        check_usable(files)
+    return replace(listing, files=files, notes=(*listing.notes, *_unused(sources, listing)))
 
-    Raises InvalidInput, Interrupted.
-    """
-    return _folders(sources)
+
+def _recognise(sources: Sources) -> Layout:
+    if not sources.entries:
+        raise InvalidInput(f"A dataset needs pictures in class folders; this one has no files. {folders.ADVICE}")
+    found = (recognise(sources) for recognise in _RECOGNISERS)
+    return next((layout for layout in found if layout), None) or folders.recognise(sources)
 
 
-def _folders(sources: Sources) -> list[SourceFile]:
-    places = folders.arrange([entry.path for entry in batch.entries] for batch in sources.batches)
-    hashes = {entry.path: entry.sha256 for batch in sources.batches for entry in batch.entries}
-    return [SourceFile(path, places[path].split, places[path].label, hashes[path]) for path in sorted(places)]
+@contextmanager
+def _named(layout: Layout) -> Iterator[None]:
+    """Let an error say what the files were taken for."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise type(error)(f"{error} (The files were read as {layout.name}.)") from error
+
+
+def _unused(sources: Sources, listing: Listing) -> Iterator[Note]:
+    """One note for each file that nothing was made of."""
+    known = {file.path for file in listing.files} | {note.path for note in listing.notes} | listing.used
+    for path in sorted(sources.entries.keys() - known):
+        if named_as_picture(path):
+            yield Note(path, "unlisted", "A picture needs a label; nothing names this one. Add it to the labels.")
+        else:
+            yield Note(path, "stray_file", "Only pictures and their labels are used; this file is neither.")
