@@ -135,13 +135,8 @@ def test_bad_input_gets_its_status_and_a_sentence(service: Service, dataset: dic
         assert problem["error"] == problem["detail"], what
 
 
-@pytest.mark.parametrize("backends", ["embedded", "at scale"])
-def test_after_a_restart_the_numbers_are_the_same(
-    request: pytest.FixtureRequest, trunk_file: Path, tmp_path: Path, backends: str
-) -> None:
+def test_after_a_restart_the_numbers_are_the_same(trunk_file: Path, tmp_path: Path) -> None:
     picture, settings = jpeg("stripes", 500), {"GRAFT_WEIGHTS_DIR": str(trunk_file.parent)}
-    if backends == "at scale":
-        settings |= request.getfixturevalue("servers")
     with running(tmp_path / "home", **settings) as service:
         dataset = service.upload(zip_of(folder(4), tmp_path / "shapes.zip"), "shapes")
         service.train(dataset["id"], "shapes", {**RECIPE, "epochs": 1})
@@ -151,12 +146,6 @@ def test_after_a_restart_the_numbers_are_the_same(
         assert service.predict("shapes", picture) == before
         assert service.http.get("/datasets").json()["data"][0]["state"] == "ready"
         assert "Traceback" not in service.log
-
-
-@pytest.fixture
-def servers(postgresql_url: str, redis_url: str) -> dict[str, str]:
-    """Settings for PostgreSQL and Redis, with a database of its own on each."""
-    return {"GRAFT_DATABASE_URL": postgresql_url, "GRAFT_BROKER_URL": redis_url}
 
 
 def test_sign_language_from_twenty_pictures_a_class(assets: Path, real_pictures: list[Path], tmp_path: Path) -> None:
