@@ -18,6 +18,7 @@ from starlette.routing import compile_path
 
 from app.schemas import Problem
 from graft import errors
+from graft.training.recipe import Recipe
 
 log = logging.getLogger("graft.app")
 DATABASE_RETRY_SECONDS = 5
@@ -131,14 +132,25 @@ def _database_error(request: Request, error: Exception) -> Response:
     return _graft_error(request, errors.Unavailable(sentence, retry_after=DATABASE_RETRY_SECONDS))
 
 
-def _validation_error(_request: Request, error: Exception) -> Response:
+def _validation_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         reason = found[0].get("ctx", {}).get("error", "it cannot be read")
         return problem(BY_STATUS[400], f"The body must be JSON; it is not: {reason}.")
-    return problem(BY_STATUS[422], " ".join(_sentence(each) for each in found))
+    # The framework leaves a body that is not called JSON in bytes: a web page may send such a one to any address
+    # without leave, and a service on its visitor's own machine must not act on it.
+    sentences = [_not_called_json(request) if isinstance(each["input"], bytes) else _sentence(each) for each in found]
+    return problem(BY_STATUS[422], " ".join(sentences))
+
+
+def _not_called_json(request: Request) -> str:
+    received = request.headers.get("Content-Type", "none")
+    return (
+        f"The body must be JSON with the header Content-Type: application/json; received the header {received:.100}. "
+        "With curl, add: -H 'Content-Type: application/json'"
+    )
 
 
 def _sentence(found: Mapping[str, Any]) -> str:
@@ -149,8 +161,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
     if found["type"] == "string_pattern_mismatch":  # schemas.TEXT is the only pattern
         return f"{field} must have 1 to 200 characters, none of them NUL; received {_short(found['input'])}."
     if found["type"] == "model_attributes_type" and field == "The body":
-        received = _short(found["input"])
-        return f"The body must be a JSON object, with Content-Type: application/json; received {received}."
+        return f"The body must be a JSON object; received {_short(found['input'])}."
+    if found["type"] == "extra_forbidden" and field in Recipe.model_fields:
+        return f"{field} is no field of this request but one of a recipe: put it inside recipe, in POST /api/v1/jobs."
     if found["type"] == "extra_forbidden":
         return f"{field} is no field of this request; take it out."
     message = str(found["msg"])

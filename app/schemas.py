@@ -14,7 +14,7 @@ from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job
 from graft.registry import check_name
-from graft.training.recipe import PRESETS, Recipe, parse_recipe
+from graft.training.recipe import PRESETS, Recipe, parse_recipe, request_schema
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def _recipe(value: object) -> Recipe:
 TEXT = r"^[^\x00]{1,200}$"
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 _RECIPE_SCHEMA = {
-    "anyOf": [{"type": "string", "enum": list(PRESETS)}, {"type": "object"}, {"type": "null"}],
+    "anyOf": [{"type": "string", "enum": list(PRESETS)}, request_schema(), {"type": "null"}],
     "description": "A preset's name, or an object: a preset and the fields that differ from it.",
 }
 
@@ -186,7 +186,10 @@ class JobRequest(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """Epochs and steps count from 1. All are null before the job runs; those that a phase lacks stay null."""
+    """Epochs and steps count from 1. All are null before the job runs; those that a phase lacks stay null.
+
+    Of a job that has ended: where it was last.
+    """
 
     phase: str | None = None
     epoch: int | None = None

@@ -27,26 +27,45 @@ NOT_BUILT_VALUES = {"preset": ("auto",), "precision": ("auto", "bfloat16", "int8
 class Recipe(BaseModel):
     """Every choice of a training run, as stored beside the model. Sizes in pictures, rates per step."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     preset: Preset
+    """Where the other fields come from unless they are given."""
     cut: str
+    """The trunk's layer after which the model has layers of its own: block5_pool trains the head alone, block4_pool the
+    three convolutions of block 5 too, block3_pool those of block 4 as well."""
     pooling: Pooling
+    """What makes one row of numbers of a picture's features."""
     hidden_units: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=4)]
+    """The sizes of the head's hidden layers; []: softmax only."""
     batch_norm: bool
+    """Batch normalization after each hidden layer."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    """The share of each hidden layer's outputs that a training step leaves out."""
     optimizer: OptimizerName
     learning_rate: LearningRate
+    """Of the head."""
     trunk_learning_rate: LearningRate | None
+    """Of the convolutions after the cut. Unless it is given: the preset's, or a tenth of the head's."""
     epochs: Annotated[int, Field(ge=1, le=1000)]
+    """After each of them the model is measured on the validation pictures. See steps_per_epoch for how long one is."""
     batch_size: BatchSize
+    """Pictures of a training step."""
     validation_batch_size: BatchSize
     steps_per_epoch: Count | None
+    """With a number, an epoch is that many steps of batch_size pictures, however many pictures there are, and the next
+    one goes on where it stopped: 20 epochs of 4 steps of 30 draw 2,400 pictures. With null it is every picture once."""
     validation_steps: Count | None
+    """With a number, each epoch is measured on that many batches of validation_batch_size; with null, on all validation
+    pictures. The finished model is measured on all of them in any case."""
     keep: Literal["best", "last"]
+    """The weights of the epoch with the lowest validation loss, or those of the last one."""
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    """Of every draw: the same seed, recipe and pictures draw the same."""
     preprocessing: Preprocessing
+    """caffe: BGR minus the ImageNet means, as VGG16 was trained; none: RGB from 0 to 255."""
     interpolation: Interpolation
+    """How pictures are resized to 224 x 224."""
     precision: Precision
 
     @model_validator(mode="after")
@@ -116,6 +135,12 @@ _SHARED: dict[str, Any] = {
 }
 
 
+def request_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe request that is an object: any of the fields, the preset gives the rest."""
+    properties = Recipe.model_json_schema()["properties"]
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 def parse_recipe(value: str | dict[str, Any] | None) -> Recipe:
     """Resolve a recipe request: a preset's name, an object of fields, or None for the default preset.
 
@@ -175,6 +200,9 @@ def _sentence(error: ValidationError) -> str:
     problems = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in ("recipe", *problem["loc"]))
+        if problem["type"] == "tuple_type":  # hidden_units is the only one
+            problems.append(f"{field} must be a list, as [64] is; received {problem['input']!r}")
+            continue
         received = "" if problem["type"] == "value_error" else f"; received {problem['input']!r}"
         problems.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{received}")
     return ". ".join(problems).rstrip(".") + "."

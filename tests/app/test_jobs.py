@@ -4,7 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.app.conftest import Client, StartClient, check_problem, zipped
+from app.schemas import JobRequest
+from graft.training.recipe import Recipe
+from tests.app.conftest import Client, StartClient, check_problem, paths, zipped
 from tests.drawing import folder
 
 JOBS = "/api/v1/jobs"
@@ -77,7 +79,9 @@ def test_the_recipe_may_be_left_out(client: Client, dataset: str) -> None:
         ({"recipe": 7, "dataset": "ds_none", "model": "signs"}, ["recipe"]),
         ({"recipe": ["fine-tuning"], "dataset": "ds_none", "model": "signs"}, ["recipe"]),
         ({"dataset": "ds_none", "model": "Sign Language"}, ["Sign Language"]),
-        ({"dataset": "ds_none", "model": "signs", "epochs": 3}, ["epochs is no field"]),
+        ({"dataset": "ds_none", "model": "signs", "epochs": 3}, ["epochs is no field", "put it inside recipe"]),
+        ({"dataset": "ds_none", "model": "signs", "colour": 3}, ["colour is no field of this request; take it out"]),
+        ({"recipe": {"hidden_units": 64}, "dataset": "ds_none", "model": "signs"}, ["recipe.hidden_units", "[64]"]),
         ({"dataset": 7, "model": "signs"}, ["dataset"]),
     ],
 )
@@ -117,7 +121,11 @@ def test_bodies_that_are_no_json_or_too_much_of_it(client: Client) -> None:
     check_problem(client.post(JOBS, content=b'{"dataset": ', headers=headers), 400, "JSON")
     check_problem(client.post(JOBS, content=b"\xff\xfe", headers=headers), 400)
     check_problem(client.post(JOBS), 422, "The body")
-    check_problem(client.post(JOBS, content=b"{}"), 422, "Content-Type: application/json")
+    check_problem(client.post(JOBS, content=b"{}"), 422, "with the header Content-Type: application/json", "none")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # as curl -d says
+    problem = check_problem(client.post(JOBS, content=b"{}", headers=form), 422, "header application/x-www-form", "-H")
+    assert "b'" not in problem["detail"]
+    check_problem(client.post(JOBS, json=["{}"]), 422, "must be a JSON object; received ['{}']")
     for value in (b"NaN", b'"\\ud800"', b"[" * 5000 + b"]" * 5000):
         body = b'{"dataset": "ds_a", "model": "signs", "metadata": {"a": ' + value + b"}}"
         check_problem(client.post(JOBS, content=body, headers=headers), 400, "JSON")
@@ -125,6 +133,15 @@ def test_bodies_that_are_no_json_or_too_much_of_it(client: Client) -> None:
     check_problem(client.post(JOBS, content=infinite, headers=headers), 422, "finite")
     much = b'{"model": "' + b"x" * 2**20 + b'"}'
     check_problem(client.post(JOBS, content=much, headers=headers), 413, "1048576")
+
+
+def test_a_recipe_s_fields_are_documented() -> None:
+    (schema,) = [each for each in paths()[JOBS]["post"]["requestBody"]["content"].values() if "$ref" in each["schema"]]
+    assert schema["schema"]["$ref"].endswith("/JobRequest")
+    _name, described, _null = JobRequest.model_json_schema()["properties"]["recipe"]["anyOf"]
+    assert set(described["properties"]) == set(Recipe.model_fields)
+    assert "required" not in described
+    assert "20 epochs of 4 steps" in described["properties"]["steps_per_epoch"]["description"]
 
 
 def test_cancel(client: Client, dataset: str) -> None:

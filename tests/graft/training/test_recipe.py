@@ -91,6 +91,7 @@ def test_only_a_head_on_the_whole_trunk_has_pooled_features() -> None:
         ({"trunk_learning_rate": 1e-4}, "trunk_learning_rate belongs to convolutions after the cut"),
         ({"cut": "block5_conv3", "trunk_learning_rate": 1e-4}, "trunk_learning_rate belongs to convolutions after"),
         ({"hidden_units": [], "dropout": 0.5}, "batch_norm and dropout follow a hidden layer"),
+        ({"hidden_units": 64}, "recipe.hidden_units must be a list, as [64] is; received 64."),
         ({"hidden_units": [0]}, "recipe.hidden_units.0: Input should be greater than or equal to 1; received 0."),
     ],
 )
