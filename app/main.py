@@ -9,7 +9,7 @@ from app import errors, query
 from app.auth import SCHEMES, require_key
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
 from app.middleware import RequestId
-from app.routes import datasets, embed, health, jobs, models, predict
+from app.routes import datasets, embed, fine_tune, health, jobs, models, predict
 from app.schemas import Problem
 from graft.settings import Settings
 
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None, *, predictor: PredictorFactory 
     app.add_middleware(RequestId)
     errors.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])
-    for routes in (predict, embed, models, datasets, jobs):
+    for routes in (predict, embed, models, datasets, fine_tune, jobs):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -26,7 +26,8 @@ def open_archive(path: Path, limits: ArchiveLimits) -> AbstractContextManager[Ar
         return TarReader(path, limits, packed=True)
     if kind == "a tar file" or is_header(head):  # the oldest tars have no signature
         return TarReader(path, limits, packed=False)
-    received = kind or (f"bytes that begin with {head[:12]!r}" if head else "an empty file")
+    begin = ascii(head[:12].decode("latin-1"))
+    received = kind or (f"bytes that begin with {begin}" if head else "an empty file")
     raise NotAnArchive(f"An archive must be a zip, tar or tar.gz file; received {received}. Pack the folder as one.")
 
 
