@@ -93,7 +93,7 @@ async def _parts(request: Request, limit: int, count: int) -> list[File]:
             raise InvalidInput(f"A picture must not be empty; received no bytes for {filename or 'a part'}.")
         if filename is None and sniff(bytes(data[:64])) is None:
             raise NotAPicture(
-                f"A part named file must hold a picture; received {bytes(data[:40])!r} without a filename. "
+                f"A part named file must hold a picture; received {repr(bytes(data[:40]))[1:]} without a filename. "
                 "With curl, write an @ before the file's path: -F file=@PATH."
             )
     return [(filename, bytes(data)) for filename, data in found]

@@ -1,6 +1,7 @@
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -95,6 +96,7 @@ class Noting(Predictor):
 
     decoded: tuple[str, ...] = ()
     entered = 0
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
 
     def _decode(self, files: Sequence[File], interpolation: Interpolation) -> np.ndarray:
         self.decoded += (interpolation,)
@@ -102,6 +104,7 @@ class Noting(Predictor):
 
     def _run(self, asked: Sequence[Asked]) -> list[tuple[Array, ...]]:
         self.entered += len(asked)
+        self.meanwhile()
         return super()._run(asked)
 
 
@@ -119,6 +122,15 @@ def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: 
             assert [guess.label for guess in entry.top] == [guess.label for guess in mine.top]
             assert [guess.probability for guess in entry.top] == pytest.approx([g.probability for g in mine.top], 1e-4)
     assert together[0].entries[0].top != together[3].entries[0].top, "another input is another answer"
+
+
+def test_a_version_published_in_the_middle_answers_the_next_request(predictor: Noting, stores: Stores) -> None:
+    before = predictor.predict_many(["b", "a"], PICTURES)
+    with pytest.MonkeyPatch.context() as patch:
+        publishes = partial(publish, stores.registry, "b", 2, "job_b2", scale=0.1)
+        patch.setattr(predictor, "meanwhile", publishes)
+        assert predictor.predict_many(["b", "a"], PICTURES) == before
+    assert [answer.version for answer in predictor.predict_many(["b", "a"], PICTURES)] == [2, 1]
 
 
 def test_of_many_models_each_must_be_able_to_answer(predictor: Predictor) -> None:
