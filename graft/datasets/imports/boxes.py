@@ -14,7 +14,7 @@ from graft.datasets.imports.names import split_of
 from graft.datasets.listing import Keep, Listing, Note, SourceFile, Sources, named_as_picture
 from graft.datasets.manifest import Split
 from graft.datasets.names import shown
-from graft.errors import InvalidInput, NotAPicture, TooLarge
+from graft.errors import InvalidInput, NotAPicture, TooLarge, Truncated
 from graft.types import Monitor
 
 PARTS: Final = (1.0, 1.0)
@@ -118,6 +118,8 @@ def _crops(
         try:
             with images.loaded(sources.read(path), sources.max_pixels) as image:
                 return list(_cut(image, path, with_boxes[path], maker))
+        except Truncated as error:
+            return [Note(path, "truncated", str(error))]
         except TooLarge as error:
             return [Note(path, "too_large", str(error))]
         except NotAPicture as error:

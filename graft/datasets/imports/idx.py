@@ -20,7 +20,7 @@ from graft.datasets.delimited import text_lines
 from graft.datasets.imports.making import Maker
 from graft.datasets.imports.names import beside, checked_names, class_names, name_of
 from graft.datasets.listing import Keep, Listing, Sources
-from graft.datasets.manifest import Split
+from graft.datasets.manifest import SPLITS, Split
 from graft.datasets.names import shown
 from graft.errors import InvalidInput, TooLarge
 from graft.types import Monitor
@@ -79,7 +79,7 @@ class Idx:
                     f"are for {kind[0]}. Remove one of the two."
                 )
             found[kind] = path
-        return [self._part(split, found) for split in sorted({split for split, _ in found})]
+        return [self._part(split, found) for split in SPLITS if {(split, kind) for kind in _MAGIC} & found.keys()]
 
     def _part(self, split: Split, found: dict[tuple[Split, str], str]) -> Part:
         images, labels = found.get((split, "images")), found.get((split, "labels"))
