@@ -1,6 +1,7 @@
 """The compose file's contract: known settings, commands that exist, hardened services, health checks, three volumes."""
 
 import json
+import os
 import shutil
 import subprocess
 from typing import Any
@@ -118,17 +119,12 @@ def test_the_gpu_profile_changes_the_image_and_adds_the_device(name: str) -> Non
 
 
 def test_docker_compose_reads_it_as_these_tests_do() -> None:
-    program = shutil.which("docker-compose")
-    if program is None:
-        pytest.skip("docker-compose is not installed")
-    done = subprocess.run(
-        [program, "--profile", "gpu", "config", "--format", "json"],
-        cwd=ROOT,
-        env=OWN,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    programs = (["docker", "compose"], ["docker-compose"])
+    here = [p for p in programs if shutil.which(p[0]) and not subprocess.run([*p, "version"], check=False).returncode]
+    if not here:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    command = [*here[0], "--profile", "gpu", "config", "--format", "json"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **OWN}, capture_output=True, text=True, check=True)
     read = json.loads(done.stdout)["services"]
     assert read.keys() == SERVICES.keys()
     for name, service in GRAFT.items():
