@@ -1,0 +1,119 @@
+"""The validation of a dataset against a bare Pillow decode of the same files on the same cores.
+
+    GRAFT_TEST_ASSETS=FOLDER python -m benchmarks.ingest [--rounds 9] [--pictures 800]
+
+Validation is the whole job: lay out, read, hash, decode, check, split, write the manifest and the row. The bare decode
+opens each file with Pillow and converts it to RGB, in as many threads. Both run in this process on files that the
+system has in its cache, alternately; the ratio of each round is taken for itself, and its median is printed: once for
+the sign-language digits (JPEG, 100 x 100), once for drawn JPEGs of the size that ImageNet's have. Wanted: 0.8.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from graft.database import connect, migrate
+from graft.datasets import ArchiveLimits, Datasets
+from graft.images import cores
+from tests.graft.datasets.filling import create
+from tests.monitors import Recorder
+
+WANTED = 0.8
+MEAN_SIZE = (500, 375)  # of ImageNet's pictures, most often
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--pictures", type=int, default=800, help="how many to draw")
+    asked = arguments.parse_args()
+    if "GRAFT_TEST_ASSETS" not in os.environ:
+        sys.exit("GRAFT_TEST_ASSETS must name the folder that holds sign-language-digits/; it is not set.")
+    print(f"Pillow {PIL.__version__}, {cores()} cores, load {os.getloadavg()[0]:.1f} before the start", flush=True)
+    digits = Path(os.environ["GRAFT_TEST_ASSETS"]) / "sign-language-digits"
+    compare(
+        "digits, 100 x 100", {str(p.relative_to(digits)): p.read_bytes() for p in digits.glob("*/*/*")}, asked.rounds
+    )
+    compare(f"drawn, {MEAN_SIZE[0]} x {MEAN_SIZE[1]}", drawn(asked.pictures), asked.rounds)
+
+
+def compare(title: str, files: Mapping[str, bytes], rounds: int) -> None:
+    ratios, ours, bare = [], [], []
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            validate, decode = prepare(files, Path(folder))
+            seconds = {run: timed(run) for run in ((validate, decode) if number % 2 else (decode, validate))}
+        ours.append(len(files) / seconds[validate])
+        bare.append(len(files) / seconds[decode])
+        ratios.append(seconds[decode] / seconds[validate])
+    size = sum(map(len, files.values())) / len(files) / 1024
+    print(
+        f"{title}, {len(files)} JPEGs of {size:.0f} KiB: validation {statistics.median(ours):,.0f} pictures/s, bare "
+        f"decode {statistics.median(bare):,.0f}; ratio {statistics.median(ratios):.2f} "
+        f"(of {rounds} rounds {min(ratios):.2f} to {max(ratios):.2f}; wanted {WANTED})",
+        flush=True,
+    )
+
+
+def prepare(files: Mapping[str, bytes], home: Path) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A dataset that waits for its validation; that, and the bare decode of its files."""
+    engine = connect(f"sqlite:///{home / 'graft.db'}")
+    migrate(engine)
+    datasets = Datasets(engine, home, ArchiveLimits())
+    dataset = create(datasets, files)
+    paths = sorted((home / "datasets" / dataset.id / "files").glob("*/*"))
+    if len(paths) != len(files):
+        sys.exit(f"The files must differ for both to do the same work; {len(files)} are {len(paths)} contents.")
+
+    def validate() -> None:
+        found = datasets.validate(dataset.id, Recorder())
+        engine.dispose()
+        if found.state != "ready" or any(problem["left_out"] for problem in found.problems):
+            sys.exit(f"Every picture must be good; {found.problems[:3]}")
+
+    return validate, lambda: decode_all(paths)
+
+
+def decode_all(paths: Sequence[Path]) -> None:
+    with ThreadPoolExecutor(cores()) as pool:
+        for _ in pool.map(decode, paths):
+            pass
+
+
+def decode(path: Path) -> None:
+    with Image.open(path) as image:
+        image.convert("RGB")
+
+
+def timed(run: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def drawn(pictures: int) -> dict[str, bytes]:
+    """Soft colours under fine noise, of which a JPEG takes about as many bytes as of a photo."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for number in range(pictures):
+        soft = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(MEAN_SIZE, Image.Resampling.BICUBIC)
+        noisy = np.asarray(soft) + rng.normal(0, 12, (*MEAN_SIZE[::-1], 3))
+        buffer = io.BytesIO()
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
+        files[f"{number % 4}/{number}.jpg"] = buffer.getvalue()
+    return files
+
+
+if __name__ == "__main__":
+    main()
