@@ -12,12 +12,12 @@ from pydantic_core import from_json
 
 from app.examples import INSTANCES
 from app.predictions import Instance, Instances
-from app.uploads import Part, body, media_type, multipart
+from app.uploads import FORM, JSON, Part, body, media_type, multipart
 from graft.engine.answers import File
 from graft.errors import InvalidFields, InvalidInput, NotAPicture, TooLarge
 from graft.images import sniff
 
-_JSON: Final = re.compile(rb"\s*\{")
+_OBJECT: Final = re.compile(rb"\s*\{")  # how JSON begins, and no picture
 # What curl's --data-binary says of everything, and -d too, which takes the NULs and line ends out of a file.
 _CURLS: Final = "application/x-www-form-urlencoded"
 # An instance has a comma after it and one inside, and a name of 200 characters. In memory, what has more would be a
@@ -31,7 +31,7 @@ BODY: Final[dict[str, Any]] = {
         "description": "Pictures: JPEG, PNG, WebP, GIF, BMP or TIFF, told by content. One or more `file` parts; or "
         "JSON with base64, plain or as a data URL; or one picture as it is, with any content type or none.",
         "content": {
-            "multipart/form-data": {
+            FORM: {
                 "schema": {
                     "type": "object",
                     "properties": {"file": {"type": "array", "items": _BINARY}},
@@ -39,7 +39,7 @@ BODY: Final[dict[str, Any]] = {
                 },
                 "encoding": {"file": {"contentType": "image/*"}},
             },
-            "application/json": {
+            JSON: {
                 "schema": {
                     "type": "object",
                     "properties": {
@@ -64,10 +64,10 @@ async def pictures(request: Request, *, limit: int, count: int) -> list[File]:
     a body in none of the forms, NotAPicture for bytes that a caller cannot have meant to send.
     """
     declared = media_type(request)
-    if declared == "multipart/form-data":
+    if declared == FORM:
         return await _parts(request, limit, count)
     data = b"".join([piece async for piece in body(request, limit)])
-    if _JSON.match(data) or (declared == "application/json" and sniff(data) is None):
+    if _OBJECT.match(data) or (declared == JSON and sniff(data) is None):
         return await run_in_threadpool(_instances, data, count)
     if declared == _CURLS and data.startswith((b"\xff\xd8\xff", b"\x89PNG")) and not re.search(rb"[\0\r\n]", data):
         raise NotAPicture(

@@ -13,11 +13,12 @@ from app.deps import UseServices
 from app.errors import problems
 from app.pictures import BODY, pictures
 from app.predictions import Embeddings
+from app.uploads import JSON
 from graft.engine import answers
 from graft.errors import TooLarge
 from graft.vgg16.layers import LAST, LAYERS, Pooling, pooled_width
 
-JSON, NPY = "application/json", "application/x-npy"
+NPY = "application/x-npy"
 # In one answer. As JSON a number takes up to 20 bytes of text, and 32 while it is written.
 NUMBERS = {JSON: 2**20, NPY: 2**22}
 NAMES = [layer.name for layer in LAYERS[1:]]
