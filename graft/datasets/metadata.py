@@ -16,10 +16,11 @@ from graft.datasets.folders import SPLIT_FOLDERS
 from graft.datasets.listing import Keep, Listing, SourceFile, Sources, check_usable
 from graft.datasets.manifest import Split
 from graft.datasets.names import clean_path, shown
-from graft.errors import InvalidInput
+from graft.errors import InvalidInput, TooLarge
 from graft.types import Monitor
 
 MAX_LABEL = 255  # characters
+MAX_LINES = 500_000
 _NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl"})
 
 
@@ -41,6 +42,11 @@ class Metadata:
         files: dict[str, SourceFile] = {}
         for table in self.paths:
             for line, row in _rows(self.sources, table):
+                if line > MAX_LINES:
+                    raise TooLarge(
+                        f"A metadata file may have at most {MAX_LINES:,} lines; {shown(table)} has more. "
+                        "List each picture once."
+                    )
                 file = _source_file(self.sources, table, row, f"{shown(table)}, line {line}")
                 if files.setdefault(file.path, file) != file:
                     there = files[file.path]

@@ -116,14 +116,14 @@ def _crops(
 
     def cut(path: str) -> list[Note]:
         try:
-            with images.loaded(sources.read(path), sources.max_pixels) as image:
-                return list(_cut(image, path, with_boxes[path], maker))
+            image, turn = _opened(sources, path)
         except Truncated as error:
             return [Note(path, "truncated", str(error))]
         except TooLarge as error:
             return [Note(path, "too_large", str(error))]
         except NotAPicture as error:
             return [Note(path, "not_a_picture", str(error))]
+        return list(_cut(image, turn, path, with_boxes[path], maker))
 
     paths = list(with_boxes)
     with ThreadPoolExecutor(images.cores(), thread_name_prefix="crop") as pool:
@@ -135,11 +135,17 @@ def _crops(
     return Listing(maker.files, notes, used | with_boxes.keys())
 
 
-def _cut(image: Image.Image, path: str, picture: Marked, maker: Maker) -> Iterator[Note]:
+def _opened(sources: Sources, path: str) -> tuple[Image.Image, int]:
+    """The pixels as they are stored, grey or RGB, and their EXIF orientation. Raises NotAPicture, TooLarge."""
+    with images.loaded(sources.read(path), sources.max_pixels) as image:
+        return image.convert("L" if image.mode == "L" else "RGB"), images.orientation(image)
+
+
+def _cut(image: Image.Image, turn: int, path: str, picture: Marked, maker: Maker) -> Iterator[Note]:
     """What could not be cut. Boxes are drawn on the pixels as they are stored, unless the annotated shape says that
     these were turned upright before. Crops come out upright, as every picture does.
     """
-    turn, shape = images.orientation(image), picture.shape or image.size
+    shape = picture.shape or image.size
     if turn >= _SIDEWAYS and _differ(shape, image.size) and not _differ(shape, image.size[::-1]):
         image, turn = images.upright(image, turn), 1
     if _differ(shape, image.size):

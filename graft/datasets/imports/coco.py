@@ -18,11 +18,12 @@ from graft.datasets.listing import Keep, Listing, Note, Sources
 from graft.datasets.manifest import Split
 from graft.datasets.metadata import clean_label
 from graft.datasets.names import shown
-from graft.errors import InvalidInput
+from graft.errors import InvalidInput, TooLarge
 from graft.types import Monitor
 
 Value = TypeVar("Value")
 MAX_FILES: Final = 100  # of JSON: sets with one for every picture are no COCO
+MAX_BYTES: Final = 512 * 1024**2  # what is taken out of it can take four times as much memory
 _HEAD: Final = 1 << 16
 _SIGNS: Final = tuple(
     re.compile(rb'"' + key + rb'"\s*:\s*\[\s*\{[^{}]*"' + field + rb'"\s*:')
@@ -71,7 +72,13 @@ class Coco:
     name: str = "COCO annotations"
 
     def check(self) -> None:
-        """Nothing more: the JSON is read by the job."""
+        """Only sizes: the JSON is read by the job. Raises TooLarge."""
+        for path in self.paths:
+            if self.sources.entries[path].size > MAX_BYTES:
+                raise TooLarge(
+                    f"A file of annotations may have at most {MAX_BYTES:,} bytes; {shown(path)} has "
+                    f"{self.sources.entries[path].size:,}. Leave out the segmentations, or send a part of it."
+                )
 
     def read(self, keep: Keep, monitor: Monitor) -> Listing:
         places = Places(self.sources, with_suffix=True)

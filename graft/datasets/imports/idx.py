@@ -8,17 +8,18 @@ import gzip
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from itertools import islice
+from typing import BinaryIO, Final, cast
 
 import numpy as np
 from PIL import Image
 
 from graft.datasets.delimited import text_lines
 from graft.datasets.imports.making import Maker
-from graft.datasets.imports.names import beside, checked_names, class_names, name_of
+from graft.datasets.imports.names import MAX_NAMES, beside, checked_names, class_names, name_of
 from graft.datasets.listing import Keep, Listing, Sources
 from graft.datasets.manifest import SPLITS, Split
 from graft.datasets.names import shown
@@ -47,10 +48,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Idx:
-    """A Layout. paths: of all files with such a name."""
+    """A Layout. named: path -> what its name says, of every such file."""
 
     sources: Sources
-    paths: tuple[str, ...]
+    named: Mapping[str, re.Match[str]]
     name: str = "MNIST's IDX files"
 
     def check(self) -> None:
@@ -63,17 +64,16 @@ class Idx:
         maker = Maker(keep, monitor, sum(self._size(part)[0] for part in parts))
         for part in parts:
             self._read(part, maker)
-        return Listing(maker.files, used=frozenset({*self.paths, *(part.names for part in parts if part.names)}))
+        return Listing(maker.files, used=frozenset({*self.named, *(part.names for part in parts if part.names)}))
 
     def _parts(self) -> list[Part]:
         """One for each split. A file may be there twice, as it is and packed. Raises InvalidInput."""
         found: dict[tuple[Split, str], str] = {}
-        for path in sorted(self.paths, key=lambda path: (not path.lower().endswith(".gz"), path)):
-            named = _named(path)
+        for path, named in sorted(self.named.items(), key=lambda item: (item[1]["gz"] is None, item[0])):
             kind = (_SPLITS.get(named["part"].lower(), "validation"), named["kind"].lower())
             before = found.setdefault(kind, path)
             same = self.sources.entries[before].sha256 == self.sources.entries[path].sha256
-            if not same and _named(before)["gz"] == _named(path)["gz"]:
+            if not same and (self.named[before]["gz"] is None) == (named["gz"] is None):
                 raise InvalidInput(
                     f"There may be one file for the {kind[1]} of each split; {shown(before)} and {shown(path)} both "
                     f"are for {kind[0]}. Remove one of the two."
@@ -88,7 +88,7 @@ class Idx:
                 f"Images and labels go together; {shown(images or labels or '')} came without its "
                 f"{'labels' if images else 'images'}. Add that file."
             )
-        of_set = _named(images)["set"].lower()
+        of_set = self.named[images]["set"].lower()
         entries = self.sources.entries
         names = beside(entries, labels, "labels.txt") or beside(entries, labels, f"{of_set}mapping.txt")
         return Part(split, images, labels, names, turned="emnist" in of_set)
@@ -118,7 +118,7 @@ class Idx:
         if part.names is None or part.names.lower().endswith("labels.txt"):
             return class_names(self.sources, part.names)
         with self.sources.open(part.names) as file:
-            lines = [line.split() for line in text_lines(file, part.names) if line.strip()]
+            lines = [line.split() for line in islice(text_lines(file, part.names), MAX_NAMES + 1) if line.strip()]
         try:  # label, then the character's code; where one label is for two letters, the capital's comes first
             return checked_names(part.names, {int(number): chr(int(code)) for number, code, *_ in lines})
         except (ValueError, OverflowError) as error:
@@ -149,21 +149,14 @@ class Idx:
     def _opened(self, path: str) -> Iterator[BinaryIO]:
         with self.sources.open(path) as file:
             try:
-                yield gzip.GzipFile(fileobj=file) if path.lower().endswith(".gz") else file  # type: ignore[misc]
+                yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
             except (gzip.BadGzipFile, zlib.error, EOFError) as error:
                 raise _damaged(path, str(error)) from error
 
 
 def recognise(sources: Sources) -> Idx | None:
-    paths = [path for path in sources.entries if _NAME.fullmatch(path.rpartition("/")[2])]
-    return Idx(sources, tuple(paths)) if paths else None
-
-
-def _named(path: str) -> re.Match[str]:
-    found = _NAME.fullmatch(path.rpartition("/")[2])
-    if not found:
-        raise ValueError(f"{path!r} is not named as an IDX file")
-    return found
+    named = {path: found for path in sources.entries if (found := _NAME.fullmatch(path.rpartition("/")[2]))}
+    return Idx(sources, named) if named else None
 
 
 def _check_magic(magic: bytes, kind: str, path: str) -> None:

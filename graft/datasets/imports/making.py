@@ -39,7 +39,7 @@ class Maker:
         self._started = time.monotonic()
 
     def store(self, path: str, split: Split | None, label: str, image: Image.Image) -> None:
-        """As a PNG, without what else the picture's file said. Raises TooLarge."""
+        """As a PNG. image: grey or RGB. Raises TooLarge, DiskFull."""
         with self._lock:
             self._pixels += image.width * image.height
         if self._pixels > MAX_PIXELS:
@@ -47,9 +47,8 @@ class Maker:
                 f"Pictures that are made out of others may have {MAX_PIXELS:,} pixels in all; with {shown(path)} they "
                 "have more. Send smaller pictures, or a part of them."
             )
-        plain = image if image.mode == "L" else image.convert("RGB")
         buffer = io.BytesIO()
-        plain.save(buffer, "PNG", compress_level=1)
+        image.save(buffer, "PNG", compress_level=1)
         self.files.append(SourceFile(path, split, label, self._keep(buffer.getvalue())))
 
     def step(self, count: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from graft.datasets.delimited import text_lines
@@ -28,14 +29,14 @@ def class_names(sources: Sources, path: str | None) -> dict[int, str]:
     if path is None:
         return {}
     with sources.open(path) as file:
-        lines = [line for line in text_lines(file, path) if line.strip()]
+        lines = [line for line in islice(text_lines(file, path), MAX_NAMES + 1) if line.strip()]
     return checked_names(path, dict(enumerate(lines)))
 
 
 def checked_names(path: str, named: Mapping[int, str]) -> dict[int, str]:
     """Raises InvalidInput: names must differ, or pictures of two classes would be one."""
     if len(named) > MAX_NAMES:
-        raise InvalidInput(f"At most {MAX_NAMES:,} classes can be named; {shown(path)} names {len(named):,}.")
+        raise InvalidInput(f"At most {MAX_NAMES:,} classes can be named; {shown(path)} names more. Remove some lines.")
     names = {number: clean_label(text, f"{shown(path)}, for {number},") for number, text in named.items()}
     if len(set(names.values())) < len(names):
         raise InvalidInput(f"Each class needs a name of its own; {shown(path)} has one twice. Correct it.")

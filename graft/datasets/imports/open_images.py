@@ -16,6 +16,7 @@ from graft.datasets.names import shown
 from graft.errors import InvalidInput
 from graft.types import Monitor
 
+MAX_DESCRIPTIONS: Final = 100_000
 MAX_FILES: Final = 100  # of tables that are looked at
 _LABELS: Final = frozenset({"ImageID", "LabelName", "Confidence"})
 _BOXES: Final = frozenset({"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"})
@@ -59,6 +60,11 @@ class OpenImages:
         for path in self.descriptions:
             with self.sources.open(path) as file:
                 for line, row in cells(file, path):
+                    if line > MAX_DESCRIPTIONS:
+                        raise InvalidInput(
+                            f"At most {MAX_DESCRIPTIONS:,} lines of descriptions are read; {shown(path)} has more. "
+                            "Remove those of labels that no table has."
+                        )
                     if len(row) < 2:
                         raise InvalidInput(
                             f"Each row describes a LabelName; {shown(path)}, line {line}, has one cell. Correct it."

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from graft.datasets import Datasets
-from graft.errors import Interrupted, InvalidInput
+from graft.datasets import Datasets, layouts
+from graft.errors import DiskFull, Interrupted, InvalidInput
 from tests.drawing import encode
 from tests.graft.datasets.imports.ready import counts, ready
 from tests.graft.datasets.imports.ready import left_out as left_out_of
@@ -223,3 +223,11 @@ def test_a_byte_order_mark_and_names_as_ids_are_taken(tmp_path: Path) -> None:
 def test_it_stops_when_asked(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         read(sources(tmp_path, FILES), monitor=Recorder(stop_after=0))
+
+
+def test_a_full_disk_is_no_fault_of_the_picture(tmp_path: Path) -> None:
+    def keep(_: bytes) -> str:
+        raise DiskFull("full")
+
+    with pytest.raises(DiskFull):
+        layouts.read(sources(tmp_path, FILES), keep, Recorder())
