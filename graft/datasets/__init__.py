@@ -5,7 +5,9 @@ names            the rules for the names of files
 intake           take in the files of one call, each under the hash of its content
 batches          what was added to a dataset, call by call
 layouts          from files to pictures with class and split; folders: what folders say
-validation       decode every picture
+inspection       look at every picture
+findings         what is worth knowing of single pictures; checks: of the set, one entry a kind
+validation       the verdict
 splits           seeded, stratified splits where the folder has none
 manifest         what a revision is
 rows, files      a dataset in the database, and in the home directory

@@ -30,6 +30,8 @@ class Check:
     advice: str
 
 
+# Codes of contents that are no usable pictures.
+FLAWS: Final = frozenset({"not_a_picture", "truncated", "too_large", "damaged_on_disk"})
 # Code -> what the files are, and what to do. First those that are left out, then the others, the worst first.
 OF_FILES: Final[Mapping[str, tuple[str, str]]] = {
     "not_a_picture": (
@@ -42,6 +44,18 @@ OF_FILES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "too_large": ("Pictures with too many pixels, which are left out", "Make them smaller: a model sees 224 x 224."),
     "damaged_on_disk": ("Files that are not stored as they were sent, and are left out", "Send the set again."),
+    "other_shape": (
+        "Pictures of another shape than their boxes were drawn in, which are left out",
+        "Send those that were annotated, neither resized nor turned.",
+    ),
+    "small_box": ("Boxes too small to show anything, which are left out", "Nothing needs to be done."),
+    "several_labels": (
+        "Pictures with objects of several categories, which are left out",
+        "Ask for boxes=crop, which makes a picture of each object.",
+    ),
+    "no_label": ("Pictures in which nothing is marked, and which are left out", "Mark what they show, or remove them."),
+    "unlisted": ("Pictures that no label names, and that are left out", "Add them to the labels, or remove them."),
+    "stray_file": ("Files that are neither pictures nor labels, and are left out", "Remove them where that is right."),
     "label_conflict": (
         "Pictures that are in several classes",
         "One of the answers is wrong. They are trained on in each, and where the splits are drawn here, never "
@@ -76,7 +90,7 @@ OF_FILES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def of_files(problems: Sequence[Problem], files: int) -> Iterator[Check]:
-    """One for every code. files: of the whole set."""
+    """One for every code. files: of the whole set, with those that the layout leaves out."""
     by_code: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         by_code[problem.code].append(problem)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from graft.datasets import checks, findings
-from graft.datasets.checks import OF_FILES, Check
+from graft.datasets.checks import FLAWS, OF_FILES, Check
 from graft.datasets.findings import Problem
 from graft.datasets.inspection import Flaw
 from graft.datasets.layouts import SourceFile
@@ -67,13 +67,14 @@ def judge(
     named = {file.split for file in files}
     manifest = Manifest.of_pictures(classes, _split(good, named, classes, request, earlier))
     problems = [*left_out, *bad, *findings.find(manifest, traits)]
+    no_pictures = len(bad) + sum(problem.code in FLAWS for problem in left_out)
     found = [
-        *checks.reasons(manifest, len(bad), len(files)),
-        *checks.of_files(problems, len(files)),
+        *checks.reasons(manifest, no_pictures, len(files) + no_pictures - len(bad)),
+        *checks.of_files(problems, len(files) + len(left_out)),
         *checks.of_the_set(manifest, traits),
     ]
     found.sort(key=lambda check: (check.severity, -check.count, check.code))
-    return Verdict(manifest, tuple(found), tuple(_exceptions(problems, len(good))), len(bad))
+    return Verdict(manifest, tuple(found), tuple(_exceptions(problems, len(good))), no_pictures)
 
 
 def _exceptions(problems: Sequence[Problem], pictures: int) -> list[Problem]:

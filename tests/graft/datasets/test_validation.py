@@ -121,6 +121,15 @@ def test_what_the_layout_left_out_is_told_and_counted() -> None:
     assert found.message == "A picture needs one label."
 
 
+def test_what_the_layout_could_not_read_is_bad_too() -> None:
+    there = files("cats", 20) + files("dogs", 20)
+    notes = [Problem(f"{i}.jpg", "truncated", "It ends too early.", left_out=True) for i in range(11)]
+    assert not verdict_on(there, left_out=notes[:10]).rejected
+    verdict = verdict_on(there, left_out=notes)
+    assert "11 of 51 are" in check(verdict, "too_many_bad_files").message
+    assert check(verdict, "truncated").message.endswith(": 11 of 51.")
+
+
 # The next revision.
 
 
