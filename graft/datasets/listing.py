@@ -19,7 +19,7 @@ Keep = Callable[[bytes], str]  # stores a picture that is made here, and returns
 
 # What is named so is meant as a picture, whether or not it is of an accepted format.
 _PICTURES: Final = re.compile(
-    r"\.(jpe?g|jpe|jfif|jp2|a?png|webp|gif|bmp|dib|tiff?|hei[cf]|avif|p[bgp]m|tga|ico|svg|psd)", re.IGNORECASE
+    r"\.(jpe?g|jpe|jfif|jp2|a?png|webp|gif|bmp|dib|tiff?|hei[cf]|avif|p[bgp]m|tga|ico|svg|psd)$", re.IGNORECASE
 )
 
 
@@ -96,7 +96,7 @@ class Layout(Protocol):
 
 
 def named_as_picture(path: str) -> bool:
-    return _PICTURES.fullmatch(Path(path).suffix) is not None
+    return _PICTURES.search(path) is not None
 
 
 def check_usable(files: Collection[SourceFile]) -> None:

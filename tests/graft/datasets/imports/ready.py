@@ -23,5 +23,5 @@ def counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     return {split: of for split, of in named.items() if of}
 
 
-def left_out(dataset: Dataset) -> list[tuple[str | None, str]]:
-    return [(problem["path"], problem["code"]) for problem in dataset.problems if problem["left_out"]]
+def left_out(dataset: Dataset) -> set[tuple[str | None, str]]:
+    return {(problem["path"], problem["code"]) for problem in dataset.problems if problem["left_out"]}

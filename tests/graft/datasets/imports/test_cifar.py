@@ -47,13 +47,13 @@ def test_cifar_10_becomes_a_ready_dataset(datasets: Datasets) -> None:
     assert [picture.path for picture in manifest.of("train")] == [
         "train/cat/data_batch_1_00000.png", "train/dog/data_batch_1_00001.png", "train/dog/data_batch_2_00000.png",
     ]  # fmt: skip
-    assert left_out(dataset) == [("cifar-10-batches-bin/readme.html", "stray_file")]
+    assert left_out(dataset) == {("cifar-10-batches-bin/readme.html", "stray_file")}
 
 
 def test_cifar_100_has_its_fine_classes(datasets: Datasets) -> None:
     dataset, _ = ready(datasets, HUNDRED)
     assert counts(dataset) == {"train": {"apple": 1, "baby": 2}, "test": {"apple": 1}}
-    assert left_out(dataset) == []
+    assert left_out(dataset) == set()
 
 
 def test_pixels_are_those_of_the_file(tmp_path: Path) -> None:
