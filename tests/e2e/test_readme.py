@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import Service, running
+from tests.e2e.service import Service, outside, running
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "http://127.0.0.1:8000"
+FENCE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def service(trunk_file: Path, tmp_path: Path) -> Iterator[Service]:
-    with running(tmp_path / "home", GRAFT_WEIGHTS_DIR=str(trunk_file.parent)) as service:
+@pytest.fixture(scope="module")
+def service(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("home"), GRAFT_WEIGHTS_DIR=str(trunk_file.parent)) as service:
         yield service
 
 
@@ -30,18 +31,42 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_walk_through_ends_in_a_correct_prediction(service: Service, checkout: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    lines = [block for block in blocks if not block.startswith("make ")]
-    script = "\n".join(lines)
-    assert script.count(ADDRESS) == 1, "the walk-through names the address once, at its top"
-    script = script.replace(ADDRESS, service.url)
+def section(title: str) -> str:
+    """The commands below a title, as far as the next one."""
+    text = re.split(rf"^#+ {title}$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)[1]
+    return "\n".join(FENCE.findall(re.split(r"^#+ ", text, flags=re.MULTILINE)[0]))
+
+
+def follow(service: Service, checkout: Path, title: str) -> str:
+    """Draw the pictures, then do what the section says. Returns what was printed."""
+    script = (section("From a folder to a prediction") + section(title)).replace(ADDRESS, service.url)
+    environment = outside() | {"GRAFT_URL": service.url}  # the command's own default is the README's address
     done = subprocess.run(
-        ["sh", "-e"], input=script, cwd=checkout, capture_output=True, text=True, timeout=280, check=False
+        ["sh", "-e"],
+        input=script,
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert '"state":"succeeded"' in done.stdout, done.stdout + service.log
-    assert re.search(r'"filename":"new-discs.jpg","top":\[\{"label":"discs"', done.stdout)
-    assert re.search(r'"filename":"new-stripes.jpg","top":\[\{"label":"stripes"', done.stdout)
-    assert (checkout / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
+    assert done.returncode == 0, done.stdout + done.stderr + service.log
     assert "Traceback" not in service.log
+    return done.stdout
+
+
+def test_with_the_command_graft(service: Service, checkout: Path) -> None:
+    printed = follow(service, checkout, "With the command graft")
+    assert re.search(r"new-discs\.jpg\W+discs\b", printed), printed
+    assert re.search(r"new-stripes\.jpg\W+stripes\b", printed), printed
+
+
+def test_with_curl_alone(service: Service, checkout: Path) -> None:
+    assert "graft " not in section("With curl alone")
+    printed = follow(service, checkout, "With curl alone")
+    assert "event: succeeded" in printed
+    assert re.search(r'"filename":"new-discs.jpg","top":\[\{"label":"discs"', printed), printed
+    assert re.search(r'"filename":"new-stripes.jpg","top":\[\{"label":"stripes"', printed), printed
+    assert '"confusion_matrix":' in printed
+    assert (checkout / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
