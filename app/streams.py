@@ -62,13 +62,13 @@ class Streams:
         with self._following(job_id, standing):
             while True:
                 looked, standing = self._looked, self._standings[job_id]
-                if standing.progress != progress and not standing.finished:
-                    yield _unnumbered(standing)
-                    progress, spoke = standing.progress, time.monotonic()
                 while after < standing.event and (events := await self._ask(self._page, job_id, after)):
                     for event in events:
                         yield _numbered(event)
                     after, spoke = events[-1].id, time.monotonic()
+                if standing.progress != progress and not standing.finished:
+                    yield _unnumbered(standing)
+                    progress, spoke = standing.progress, time.monotonic()
                 if self._closed or (standing.finished and after >= standing.event):
                     return
                 if time.monotonic() - spoke >= self._silence:
