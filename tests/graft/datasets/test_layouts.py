@@ -1,13 +1,19 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.datasets import layouts
+from graft.datasets import ArchiveLimits, layouts
+from graft.datasets.delimited import MAX_LINE
+from graft.datasets.imports.boxes import MIN_SIDE
+from graft.datasets.imports.coco import MAX_BYTES
+from graft.datasets.imports.making import MAX_MADE, MAX_PIXELS
 from graft.datasets.imports.names import split_of
 from graft.datasets.layouts import Sources
+from graft.datasets.metadata import MAX_LINES
 from graft.errors import InvalidInput
 from tests.graft.datasets.reading import DOT, classes, left_out, read, sources
 
@@ -64,3 +70,20 @@ def test_a_split_is_named_by_a_word(path: str, split: str | None) -> None:
 @given(st.text("abtrainvles/._-1", max_size=30))
 def test_any_path_has_a_split_or_none(path: str) -> None:
     assert split_of(path) in (None, "train", "validation", "test")
+
+
+DOCS = Path(__file__).parents[3] / "docs" / "datasets.md"
+
+
+def test_the_guide_names_every_code_and_every_limit() -> None:
+    text = DOCS.read_text()
+    code = Path(layouts.__file__).parent
+    notes = "".join(path.read_text() for path in (code / "layouts.py", *sorted((code / "imports").glob("*.py"))))
+    codes = set(re.findall(r'Note\(\s*\w+,\s*"(\w+)"', notes))
+    assert len(codes) == 10
+    assert {found for found in codes if f"`{found}`" not in text} == set()
+    limits = (f"{number:,}" for number in (MAX_MADE, MAX_PIXELS, MAX_LINES, MAX_LINE))
+    assert [limit for limit in limits if limit not in text] == []
+    assert f"{MAX_BYTES // 1024**2} MiB" in text
+    assert f"{MIN_SIDE} x {MIN_SIDE} pixels" in text
+    assert f"{ArchiveLimits().data_bytes // 1024**3} GiB" in text
