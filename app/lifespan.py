@@ -1,5 +1,6 @@
 """The composition root of the API: settings in, everything that the routes call out."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -29,6 +30,9 @@ def tensorflow_predictor(settings: Settings, stores: Stores) -> Predicts:
     """The real one. TensorFlow is imported here, in the warm-up's thread: it takes seconds."""
     from graft.engine.predictor import Predictor
 
+    # The garbage collector would look through all that TensorFlow is made of again and again, which stops every
+    # request for up to half a second.
+    gc.freeze()
     return Predictor(
         stores.registry,
         stores.weights,
