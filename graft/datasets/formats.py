@@ -45,6 +45,6 @@ _SIGNATURES: Final = (
 )
 
 
-def archive_kind(head: bytes) -> str | None:
-    """What the first HEAD bytes of a file say; None where they are no archive's."""
+def archive_kind(head: bytes | bytearray) -> str | None:
+    """What the first HEAD bytes of a file, or more of them, say; None where they are no archive's."""
     return next((kind for offset, signature, kind in _SIGNATURES if head.startswith(signature, offset)), None)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from graft.database import new_id
-from graft.datasets.archives import ArchiveLimits
+from graft.datasets.archives import CHUNK, ArchiveLimits
 from graft.datasets.batches import Batch, Entry
-from graft.datasets.formats import HEAD, archive_kind, open_archive
+from graft.datasets.formats import archive_kind, open_archive
 from graft.datasets.names import NameTree, clean_folder, clean_path, is_ignored, shown
 from graft.disk import room_for
 from graft.errors import InvalidInput, TooLarge
@@ -95,7 +95,7 @@ class Intake:
 
 
 class _File:
-    """One file on its way in."""
+    """One file on its way in. A small one stays in memory until it is whole, so that a picture costs one write."""
 
     def __init__(self, path: str, folder: Path, limit: int) -> None:
         self._path = path
@@ -103,49 +103,58 @@ class _File:
         self._limit = limit
         self._digest = hashlib.sha256()
         self._size = 0
-        self._head = b""
-        self._aside = folder / "unpacking"
-        with room_for("A dataset"):
-            self._file: BinaryIO = self._aside.open("wb")
+        self._waiting = bytearray()
+        self._large: BinaryIO | None = None
 
     def write(self, data: bytes) -> None:
-        if len(self._head) < HEAD:
-            self._head += data[: HEAD - len(self._head)]
-            if len(self._head) == HEAD:
-                self._check_content()
         self._size += len(data)
         if self._size > self._limit:
-            self._file.close()
+            self.close()
             raise TooLarge(
                 f"An upload and each of its files have a size limit; {shown(self._path)} passes it with more than "
                 f"{self._limit:,} bytes. Leave it out, or send fewer pictures."
             )
         self._digest.update(data)
+        self._waiting += data
+        if len(self._waiting) >= CHUNK:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._large is None:
+            self._check_content()
         with room_for("A dataset"):
-            self._file.write(data)
+            self._large = self._large or self._aside.open("wb")
+            self._large.write(self._waiting)
+        self._waiting.clear()
 
     def _check_content(self) -> None:
-        kind = archive_kind(self._head)
+        kind = archive_kind(self._waiting)
         if kind and not (kind == "a gzip file" and _PACKED_IDX.search(self._path)):
-            self._file.close()
             raise InvalidInput(
                 f"Files that are sent must not be archives themselves; {shown(self._path)} is {kind}. Unpack it first."
             )
 
+    @property
+    def _aside(self) -> Path:
+        return self._folder / "unpacking"
+
     def close(self) -> None:
-        with suppress(OSError):  # there is no room for what is still to be written
-            self._file.close()
+        if self._large:
+            with suppress(OSError):  # there is no room for what is still to be written
+                self._large.close()
 
     def keep(self) -> Entry:
-        if len(self._head) < HEAD:
+        sha256 = self._digest.hexdigest()
+        kept = content_path(self._folder, sha256)
+        if self._large is None:
             self._check_content()
         with room_for("A dataset"):
-            self._file.close()
-            sha256 = self._digest.hexdigest()
-            kept = content_path(self._folder, sha256)
-            try:
-                self._aside.replace(kept)
-            except FileNotFoundError:  # the first with these two letters
+            if not kept.parent.exists():
                 kept.parent.mkdir(parents=True)
+            if self._large:
+                self._large.write(self._waiting)
+                self._large.close()
                 self._aside.replace(kept)
+            elif not kept.exists():
+                kept.write_bytes(self._waiting)
         return Entry(self._path, sha256, self._size)
