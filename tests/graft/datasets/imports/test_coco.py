@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from graft.datasets import Datasets, layouts
@@ -231,3 +233,22 @@ def test_a_full_disk_is_no_fault_of_the_picture(tmp_path: Path) -> None:
 
     with pytest.raises(DiskFull):
         layouts.read(sources(tmp_path, FILES), keep, Recorder())
+
+
+NUMBERS = st.floats(-1e300, 1e300) | st.floats(-10, 80) | st.integers(-5, 70)
+
+
+@settings(max_examples=60)
+@given(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS))
+def test_any_box_is_cut_within_the_picture_or_told(
+    tmp_path_factory: pytest.TempPathFactory, bbox: tuple[float, ...]
+) -> None:
+    made = Made()
+    whole = [annotation(1, 17, 0, 0, 64, 48), annotation(1, 18, 0, 0, 64, 48)]
+    files = {"a.json": one(*whole, annotation(1, 17, *bbox)), "1.png": png(1)}
+    listing = read(sources(tmp_path_factory.getbasetemp(), files), made)
+    assert len(listing.files) + len(listing.notes) == 3
+    for file in listing.files[2:]:
+        width, height = made.image(file.sha256).size
+        assert 8 <= width <= 64
+        assert 8 <= height <= 48

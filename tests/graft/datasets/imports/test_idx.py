@@ -11,6 +11,7 @@ import pytest
 from graft.datasets import Datasets
 from graft.datasets.imports.making import MAX_MADE
 from graft.errors import Interrupted, InvalidInput, TooLarge
+from tests.graft.datasets.filling import add
 from tests.graft.datasets.imports.ready import counts, left_out, ready
 from tests.graft.datasets.reading import Made, read, sources
 from tests.monitors import Recorder
@@ -142,3 +143,14 @@ def test_it_says_how_far_it_is_and_stops_when_asked(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         read(sources(tmp_path, MNIST), made, Recorder(stop_after=2))
     assert len(made.by_hash) == 3
+
+
+def test_the_other_split_may_come_later(datasets: Datasets) -> None:
+    """As the next revision, in which every picture keeps its split."""
+    train = {name: data for name, data in MNIST.items() if "train" in name}
+    dataset, first = ready(datasets, train)
+    add(datasets, dataset.id, {name: data for name, data in MNIST.items() if "t10k" in name})
+    datasets.commit(dataset.id)
+    dataset = datasets.validate(dataset.id, Recorder())
+    assert counts(dataset) == {"train": {"3": 3, "7": 3}, "test": {"3": 1, "7": 1}}
+    assert datasets.manifest(dataset.id, str(dataset.revision)).of("train") == first.of("train")
