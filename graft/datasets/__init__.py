@@ -4,7 +4,8 @@ archives         what an archive may cost, and how its members are read; formats
 names            the rules for the names of files
 intake           take in the files of one call, each under the hash of its content
 batches          what was added to a dataset, call by call
-layouts          from files to pictures with class and split; folders: what folders say
+layouts          from files to pictures with class and split, by whichever of these recognises them: folders, metadata,
+                 imports (the forms of well-known sets); listing: what they have in common; delimited: tables
 inspection       look at every picture
 findings         what is worth knowing of single pictures; checks: of the set, one entry a kind
 validation       the verdict
