@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.synchronize import Event
 from pathlib import Path
+from threading import Event
 
 from tests.drawing import CLASSES, draw
 from tests.e2e.service import free_port, outside

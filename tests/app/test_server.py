@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import httpx
@@ -26,12 +28,12 @@ MIB = 1024 * 1024
 class Server:
     """uvicorn on a port of its own, and what it has logged so far."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
         home.mkdir()
         os.mkfifo(home / "gate")
         command = [sys.executable, "-m", "uvicorn", "tests.app.serving:gated", "--factory", "--port", "0"]
-        env = {**os.environ, "GRAFT_HOME": str(home), "GRAFT_PREDICT_BODY_BYTES": str(MIB)}
+        env = {**os.environ, "GRAFT_HOME": str(home), "GRAFT_PREDICT_BODY_BYTES": str(MIB), **settings}
         self.process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.log: list[str] = []
@@ -70,8 +72,8 @@ class Server:
         self.process.stderr.close()
 
 
-def run(home: Path) -> Iterator[Server]:
-    server = Server(home)
+def run(home: Path, **settings: str) -> Iterator[Server]:
+    server = Server(home, **settings)
     yield server
     server.close()
     assert not [line for line in server.log if "Traceback" in line]
@@ -111,6 +113,36 @@ def test_uploads_stream_through(server: Server) -> None:
     check_problem(httpx.post(url, content=form(200), headers=headers), 415)
     assert server.peak_memory() - before < 50 * MIB
     assert list((server.home / "datasets" / ".staging").iterdir()) == []
+
+
+def many_parts(count: int) -> bytes:
+    head = '--x\r\nContent-Disposition: form-data; name="file"; filename="{}/{}.jpg"\r\n\r\n{}\r\n'
+    return "".join(head.format(i % 2, i, f"{i:04d}" * 1000) for i in range(count)).encode() + b"--x--\r\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+def test_thousands_of_pictures_go_in_with_one_request(server: Server) -> None:
+    url, headers = f"{server.url}/api/v1/datasets", {"Content-Type": "multipart/form-data; boundary=x"}
+    assert httpx.post(url, content=many_parts(20), headers=headers).json()["files"] == 20
+    before = server.peak_memory()
+    answer = httpx.post(url, content=many_parts(2000), headers=headers)
+    assert (answer.status_code, answer.json()["files"]) == (202, 2000)
+    assert server.peak_memory() - before < 50 * MIB
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+def test_a_large_archive_goes_in(server: Server, tmp_path: Path) -> None:
+    archive = tmp_path / "archive.tar"
+    with tarfile.open(archive, "w") as file:
+        for name in ("cats/1.jpg", "dogs/1.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 50 * MIB
+            file.addfile(member, BytesIO(os.urandom(member.size)))
+    before = server.peak_memory()
+    with archive.open("rb") as body:
+        answer = httpx.post(f"{server.url}/api/v1/datasets", content=body, timeout=60)
+    assert (answer.status_code, answer.json()["files"]) == (202, 2)
+    assert server.peak_memory() - before < 50 * MIB
 
 
 @pytest.mark.parametrize("part", [None, "archive", "file"])
