@@ -48,7 +48,7 @@ def _method(call: Call[Any]) -> list[str]:
 def _tar(folder: Folder) -> str:
     """What Folder sends, by tar: no hidden files, links followed but for those that are left out."""
     excluded = "".join(f" --exclude={_quoted(f'./{name}')}" for name in folder.left_out)
-    return f"tar -chf - --exclude='*/.*'{excluded} -C {_quoted(str(folder.path))} ."
+    return f"tar -chf - --hard-dereference --exclude='*/.*'{excluded} -C {_quoted(str(folder.path))} ."
 
 
 def _form_file(path: object) -> str:

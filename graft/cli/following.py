@@ -18,6 +18,8 @@ FINDINGS = 10
 def follow(client: Client, job: Job, bars: Bars) -> Job:
     """The job once it has ended. Ctrl-C ends the program, not the job."""
     try:
+        if not job.finished:
+            bars.progress(job.progress)
         for news in client.watch(job):
             if isinstance(news, Event):
                 bars.event(news)

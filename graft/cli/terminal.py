@@ -15,6 +15,7 @@ from graft.client import Event
 from graft.client import Progress as JobProgress
 from graft.client.answers import Answer
 
+UPLOADING = "Uploading"
 STAGES = {
     "validating": "Looking at every picture",
     "extracting": "Computing features",
@@ -70,7 +71,7 @@ class Bars:
         self._console = console or Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}", markup=False))
         self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._stage = ""
+        self._stage = self._note = ""
         self._task = TaskID(0)
 
     def __enter__(self) -> Self:
@@ -81,10 +82,13 @@ class Bars:
         self._bars.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if self._bars.disable:  # rich would print twice what Ctrl-C interrupts
+            print(text, file=self._console.file, flush=True)
+        else:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def uploaded(self, done: int, total: int) -> None:
-        self._show("Uploading", done, total, f"{decimal(done)} of {decimal(total)}")
+        self._show(UPLOADING, done, total, f"{decimal(done)} of {decimal(total)}")
 
     def progress(self, now: JobProgress) -> None:
         if now.phase is None:
@@ -107,19 +111,24 @@ class Bars:
 
     def _show(self, stage: str, done: int | None, total: int | None, note: str, eta: float | None = None) -> None:
         if stage != self._stage:
-            self._stage = stage
-            if self._bars.disable:
-                self.say(f"{stage} …")
-            else:
-                for task in self._bars.tasks:
-                    self._bars.update(task.id, total=1, completed=1, note="")
-                self._task = self._bars.add_task(stage, total=None, note="")
-        if eta is not None:
-            note = f"{note}, {_duration(eta)} left" if note else f"{_duration(eta)} left"
-        if not self._bars.disable:
-            if stage == "Uploading" and (left := self._bars.tasks[-1].time_remaining):
-                note = f"{note}, {_duration(left)} left"
-            self._bars.update(self._task, completed=done, total=total, note=note)
+            self._begin(stage)
+        if self._bars.disable:
+            return
+        if stage == UPLOADING:
+            eta = self._bars.tasks[-1].time_remaining
+        left = f"{_duration(eta)} left" if eta else ""
+        self._note = note
+        self._bars.update(self._task, completed=done, total=total, note=", ".join(filter(None, (note, left))))
+
+    def _begin(self, stage: str) -> None:
+        if self._bars.disable:
+            self.say(f"{stage} …")
+        else:
+            self._bars.refresh()
+            if self._stage:
+                self._bars.update(self._task, total=1, completed=1, note=self._note)
+            self._task = self._bars.add_task(stage, total=None, note="")
+        self._stage = stage
 
 
 def _measures(data: Mapping[str, Any]) -> str:

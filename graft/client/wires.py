@@ -15,6 +15,7 @@ import anyio.to_thread
 import httpx
 
 from graft.client.call import Call
+from graft.errors import InvalidInput
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -115,19 +116,25 @@ def iterate(items: AsyncIterator[T]) -> Iterator[T]:
 
 
 def options(url: str, key: str | None) -> dict[str, Any]:
-    """What both kinds of httpx client are made with."""
-    headers = {"X-API-Key": key} if key else {}
+    """What both kinds of httpx client are made with. Raises InvalidInput for what is no address."""
+    headers = {"X-API-Key": key.encode()} if key else {}
     timeout = httpx.Timeout(60.0, connect=5.0)
     # A proxy that the environment names is not asked for this machine's own service.
     return {"base_url": f"{url.rstrip('/')}/api/v1", "headers": headers, "timeout": timeout, "trust_env": not _own(url)}
 
 
 def _own(url: str) -> bool:
-    host = httpx.URL(url).host
+    """Whether the address is this machine's."""
     try:
-        return ip_address(host).is_loopback
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        raise InvalidInput(f"An address begins with http:// or https://; received {url}.")
+    try:
+        return ip_address(address.host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return address.host == "localhost"
 
 
 def _request(build: Callable[..., httpx.Request], call: Call[Any], headers: Headers, content: Any) -> httpx.Request:

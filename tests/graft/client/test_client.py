@@ -10,7 +10,7 @@ import pytest
 
 from graft.client import ApiError, AsyncClient, Client, Event, Progress
 from graft.errors import InvalidInput
-from tests.drawing import folder, jpeg, zip_of
+from tests.drawing import folder, jpeg
 from tests.graft.client.test_bodies import write
 from tests.graft.serving import Service
 
@@ -28,7 +28,7 @@ def picture(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return zip_of(folder(6), tmp_path_factory.mktemp("client") / "shapes.zip")
+    return write(tmp_path_factory.mktemp("client") / "shapes", folder(6))
 
 
 def test_from_a_folder_to_a_prediction(service: Service, client: Client, pictures: Path, picture: Path) -> None:

@@ -1,0 +1,79 @@
+"""The command `graft`, in this process and against the real application; and somebody who does the work."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from graft.cli import app
+from graft.jobs import Job
+from tests.app.conftest import publish
+from tests.drawing import folder
+from tests.graft.client.test_bodies import write
+from tests.graft.serving import Service
+
+METRICS = {"test": {"accuracy": 0.9, "pictures": 10}, "validation": {"accuracy": 0.8, "pictures": 5}}
+Graft = Callable[..., Result]
+
+
+@pytest.fixture
+def graft(service: Service, monkeypatch: pytest.MonkeyPatch) -> Graft:
+    """Runs the command; `code` is how it must end."""
+    monkeypatch.setenv("GRAFT_URL", service.url)
+
+    def run(*arguments: str | Path, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == code, f"{result.stdout}{result.stderr}{result.exception!r}"
+        assert "Traceback" not in result.stderr
+        return result
+
+    return run
+
+
+@pytest.fixture
+def worker(service: Service) -> Iterator[None]:
+    """Somebody who validates, and who trains in no time; a model that is called `bad` fails."""
+    with _working(service):
+        yield
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with six pictures of each of three classes."""
+    return write(tmp_path_factory.mktemp("cli") / "shapes", folder(6))
+
+
+@contextmanager
+def _working(service: Service) -> Iterator[None]:
+    done = threading.Event()
+
+    def work() -> None:
+        jobs = service.services.jobs
+        while not done.wait(0.01):
+            if jobs.waiting("datasets", 0):
+                service.validate()
+            if job := jobs.claim("training", "test"):
+                _train(service, job)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _train(service: Service, job: Job) -> None:
+    jobs = service.services.jobs
+    assert job.model is not None
+    if job.model == "bad":
+        jobs.fail(job.id, job.fence, code="invalid_input", message="The training has diverged.")
+        return
+    jobs.event(job.id, job.fence, "epoch", {"epoch": 1, "loss": 0.25, "val_accuracy": 0.8})
+    version = jobs.reserve(job.id, job.fence, job.model)
+    publish(service.services.registry, job.model, version, job.id)
+    jobs.succeed(job.id, job.fence, version=version, metrics=METRICS)

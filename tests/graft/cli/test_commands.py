@@ -1,0 +1,163 @@
+"""From a folder to a prediction with the command alone, and everything else that it can be asked."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.drawing import jpeg
+from tests.graft.cli.conftest import Graft
+from tests.graft.client.test_bodies import write
+from tests.graft.serving import Service
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return write(tmp_path, {"new.jpg": jpeg("discs", 100)}) / "new.jpg"
+
+
+@pytest.mark.usefixtures("worker")
+def test_from_a_folder_to_a_prediction(graft: Graft, pictures: Path, picture: Path) -> None:
+    options = ("--preset", "fine-tuning", "--epochs", "3", "--set", "dropout=0.0", "--set", "optimizer=sgd")
+    done = graft("train", pictures, "--model", "folder-shapes", "--test-split", "0.2", *options)
+    assert done.stdout.splitlines() == [
+        "Model folder-shapes, version 1: test accuracy 0.900 on 10 pictures, validation accuracy 0.800 on 5 pictures",
+        "Try: graft predict PICTURE --model folder-shapes",
+    ]
+    notes = done.stderr.splitlines()
+    assert notes[0] == "Uploading …"
+    assert "  epoch 1: loss 0.2500, val_accuracy 0.8000" in notes
+    job = json.loads(graft("jobs", "--model", "folder-shapes", "--json").stdout)[0]
+    asked = {"preset": "fine-tuning", "epochs": 3, "dropout": 0.0, "optimizer": "sgd"}
+    assert job["recipe"].items() >= asked.items()
+    dataset = json.loads(graft("datasets", job["dataset"], "--json").stdout)
+    assert dataset["name"] == "shapes"
+    assert sum(dataset["counts"]["test"].values()) == 3
+    predicted = graft("predict", picture, picture, "--model", "folder-shapes", "--top", "2").stdout.splitlines()
+    assert predicted[0].split() == ["PICTURE", "LABEL", "PROBABILITY"]
+    assert len(predicted) == 5
+    assert predicted[1].startswith(f"{picture}  ")
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_upload_and_then_a_training_of_the_dataset(graft: Graft, pictures: Path) -> None:
+    first, second = graft("upload", pictures, "--name", "twice", "--split-seed", "7").stdout.splitlines()
+    dataset = first.split()[0]
+    assert first == f"{dataset} is ready: 3 classes, 15 train, 3 validation"
+    assert second == f"Try: graft train {dataset} --model NAME"
+    done = graft("train", dataset, "--model", "twice", "--json")
+    job = json.loads(done.stdout)
+    assert (job["state"], job["dataset"], job["version"]) == ("succeeded", dataset, 1)
+
+
+def test_without_waiting_it_says_how_to_go_on(graft: Graft, service: Service, pictures: Path) -> None:
+    done = graft("upload", pictures, "--no-wait")
+    dataset = done.stdout.split()[0]
+    assert done.stdout == f"{dataset} is validating. See what becomes of it: graft datasets {dataset}\n"
+    service.validate()
+    started = graft("train", dataset, "--model", "later", "--no-wait").stdout
+    job = started.split()[0]
+    assert started == f"{job} is queued. Watch it: graft watch {job}\n"
+    assert graft("cancel", job).stdout == f"{job} is cancelled.\n"
+    assert graft("watch", job, code=1).stderr.endswith(f"{job} was cancelled.\n")
+    assert json.loads(graft("watch", job, "--json", code=1).stdout)["state"] == "cancelled"
+    assert graft("delete", dataset).stdout == f"{dataset} is deleted.\n"
+    graft("datasets", dataset, code=5)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_set_that_is_rejected_ends_with_the_reasons(graft: Graft, tmp_path: Path) -> None:
+    good = {f"{label}/1.jpg": jpeg(label, 1) for label in ("discs", "stripes")}
+    source = write(tmp_path / "bad", {**good, "discs/2.jpg": b"no picture", "stripes/2.jpg": b"no picture"})
+    done = graft("train", source, "--model", "never", code=1)
+    assert done.stdout == ""
+    notes = done.stderr.splitlines()
+    assert notes[-1].endswith("was rejected. Correct it and upload it again.")
+    assert any("discs/2.jpg" in note for note in notes)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_that_fails_ends_with_its_reason(graft: Graft, pictures: Path) -> None:
+    dataset = graft("upload", pictures).stdout.split()[0]
+    done = graft("train", dataset, "--model", "bad", code=1)
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].endswith("failed. The training has diverged.")
+    job = done.stderr.split()[-6]
+    assert "error     The training has diverged." in graft("jobs", job).stdout
+
+
+def test_lists_are_columns_that_a_program_can_read(graft: Graft, service: Service) -> None:
+    version = service.publish("listed")
+    service.services.registry.set_alias("listed", "canary", version)
+    header, *rows = graft("models").stdout.splitlines()
+    assert header.split() == ["MODEL", "VERSIONS", "ALIASES"]
+    (row,) = [row for row in rows if row.startswith("listed ")]
+    assert sorted(row.replace(",", "").split()) == ["1", "1", "1", "canary", "listed", "stable"]
+    card = graft("models", "listed").stdout
+    assert card.startswith("name     listed\n")
+    assert "0.900" in card
+    header, first, *_ = graft("jobs", "--limit", "1").stdout.splitlines()
+    assert header.split() == ["JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED"]
+    assert first.split()[1:6] == ["train", "succeeded", "listed", "version", "1"]
+    assert graft("jobs", "--limit", "1", "--model", "nothing").stdout == "JOB  KIND  STATE  ABOUT  PROGRESS  CREATED\n"
+
+
+def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
+    answer = json.loads(graft("predict", picture, "--json", "--top", "1").stdout)
+    assert (answer["model"], answer["version"]) == ("vgg16", 1)
+    assert answer["predictions"][0]["filename"] == "new.jpg"
+    assert [model["name"] for model in json.loads(graft("models", "--json").stdout)][-1] == "vgg16"
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "sentence"),
+    [
+        (2, ("upload", "nothing-there"), "there is none at nothing-there"),
+        (2, ("train", "nothing-there", "--model", "m"), "there is none at nothing-there"),
+        (2, ("train", "ds_1", "--model", "m", "--name", "n", "--test-split", "0.1"), "received --name, --test-split"),
+        (2, ("train", "ds_1", "--model", "m", "--set", "epochs"), "received epochs."),
+        (2, ("predict", "nothing.jpg"), "does not exist"),
+        (2, ("jobs", "--url", "ftp://elsewhere"), "http:// or https://; received ftp://elsewhere"),
+        (3, ("jobs", "--url", "http://127.0.0.1:1"), "must answer at http://127.0.0.1:1/"),
+        (4, ("train", "ds_1", "--model", "m", "--set", "colour=red"), "recipe has no field 'colour'"),
+        (4, ("train", "ds_1", "--model", "m", "--epochs", "100000"), "recipe.epochs"),
+        (5, ("jobs", "job_none"), "There is no job job_none"),
+        (5, ("watch", "job_none"), "There is no job job_none"),
+        (5, ("models", "none"), "received 'none'"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence_and_a_code(
+    graft: Graft, code: int, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = graft(*arguments, code=code)
+    assert done.stdout == ""
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) -> None:
+    jobs = service.services.jobs
+    job = jobs.create("train", model="interrupted").id
+    command = [sys.executable, "-m", "graft.cli", "watch", job, "--url", service.url]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline() == "Waiting for a worker …\n"
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert rest == f"{job} goes on without you. Watch it: graft watch {job}. Stop it: graft cancel {job}.\n"
+    assert jobs.get(job).state == "queued"
+    jobs.cancel(job)
+
+
+@pytest.mark.parametrize("module", ["graft.cli", "graft.client"])
+def test_it_starts_without_what_only_the_service_needs(module: str) -> None:
+    heavy = {"sqlalchemy", "alembic", "uvicorn", "numpy", "PIL", "pydantic_settings", "tensorflow", "fastapi"}
+    script = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,56 @@
+"""What a person sees."""
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from graft.cli.terminal import Bars, show_table
+from graft.client import Event, Progress
+
+
+def watched(screen: io.StringIO, *, terminal: bool) -> str:
+    with Bars(Console(file=screen, force_terminal=terminal, width=120, legacy_windows=False)) as bars:
+        bars.uploaded(1_000_000, 3_000_000)
+        bars.uploaded(3_000_000, 3_000_000)
+        bars.progress(Progress())
+        bars.progress(Progress(phase="extracting", step=30, steps=60, eta_seconds=75.4))
+        bars.progress(Progress(phase="training", epoch=2, epochs=4, step=3, steps=6, eta_seconds=3700))
+        data = {"epoch": 1, "loss": 0.5, "accuracy": 0.75}
+        bars.event(Event(id=3, type="epoch", data=data, at=datetime.now(UTC)))
+        bars.event(Event(id=4, type="lost", data={"message": "The worker [/x] died."}, at=datetime.now(UTC)))
+        bars.progress(Progress(phase="an unknown one"))
+    return screen.getvalue()
+
+
+def test_a_terminal_gets_a_bar_for_each_stage_with_the_time_that_is_left() -> None:
+    seen = watched(io.StringIO(), terminal=True)
+    for words in (
+        "Uploading",
+        "3.0 MB of 3.0 MB",
+        "Waiting for a worker",
+        "30 of 60, 1:15 left",
+        "epoch 2 of 4, 1:01:40 left",
+        "an unknown one",
+        "The run was lost and begins again where it was: The worker [/x] died.",
+    ):
+        assert words in seen
+    assert "loss" not in seen
+
+
+def test_elsewhere_there_are_single_lines() -> None:
+    assert watched(io.StringIO(), terminal=False).splitlines() == [
+        "Uploading …",
+        "Waiting for a worker …",
+        "Computing features …",
+        "Training …",
+        "  epoch 1: loss 0.5000, accuracy 0.7500",
+        "The run was lost and begins again where it was: The worker [/x] died.",
+        "an unknown one …",
+    ]
+
+
+def test_a_table_elsewhere_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("A", "LONG"), [("x" * 90, "1"), ("[bold]", "")])
+    assert capsys.readouterr().out.splitlines() == ["A" + " " * 91 + "LONG", "x" * 90 + "  1", "[bold]"]
