@@ -22,6 +22,7 @@ from tests.drawing import CLASSES, jpeg
 from tests.networks import keras_trunk, random_trunk
 
 STEPS = 5
+LEARNING_RATE = 1e-4
 PER_CLASS = 4
 LABELS = np.repeat(np.arange(len(CLASSES), dtype=np.int32), PER_CLASS)
 
@@ -75,7 +76,7 @@ def first_weights(recipe: Recipe, trunk: TrunkWeights) -> dict[str, np.ndarray]:
 
 
 def fit_literally(model: keras.Model, recipe: Recipe, dropout: Sequence[SeededDropout] = ()) -> None:
-    model.compile(keras.optimizers.Adam(1e-4), loss="categorical_crossentropy", metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss="categorical_crossentropy", metrics=["accuracy"])
     numbers = pixels().astype(np.float32)
     if recipe.preprocessing == "caffe":
         numbers = keras.applications.vgg16.preprocess_input(numbers)
@@ -92,7 +93,10 @@ def assert_moved_alike(
     for name, array in theirs.items():
         moved, apart = np.abs(array - first[name]), np.abs(ours[name] - array)
         assert moved.max() > 1e-4, f"{name} did not move: the comparison says nothing"
-        np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-4, err_msg=name)
+        # Adam moves a weight by its learning rate however small the gradient is. Where that is nothing but rounding,
+        # its sign is the processor's: on some, five weights in a million end up a step apart.
+        assert np.mean(apart > 1e-4 + 1e-4 * np.abs(array)) < 5e-5, name
+        assert apart.max() < 2 * STEPS * LEARNING_RATE, name
         assert apart.mean() < 0.01 * moved.mean(), name
 
 
