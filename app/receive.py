@@ -152,7 +152,8 @@ def _unpack(intake: Intake) -> None:
             head = file.read(100)
         if head.lstrip().startswith(b"{"):
             raise NotAnArchive(
-                "JSON must come with Content-Type: application/json; received it without. Add the header."
+                "Pictures come as an archive, or as a form; received JSON. "
+                "JSON that opens a dataset goes to POST /api/v1/datasets, with Content-Type: application/json."
             ) from None
         raise
 

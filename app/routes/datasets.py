@@ -91,9 +91,7 @@ def _announce(response: Response, dataset: Dataset) -> None:
     responses=problems(400, 404, 409, 413, 415, 507),
     openapi_extra=receive.documented({}),
 )
-async def add(
-    request: Request, services: UseServices, response: Response, once: UseOnce, dataset: DatasetId
-) -> DatasetAnswer:
+async def add(request: Request, services: UseServices, once: UseOnce, dataset: DatasetId) -> DatasetAnswer:
     """All of them or none. On a dataset that is ready this opens its next revision; the old one can still be used.
 
     What is there already, with the same path and content, is fine: a call may be repeated.
@@ -105,7 +103,6 @@ async def add(
         async with contextmanager_in_threadpool(datasets.intake()) as intake:
             await receive.receive(request, intake, limit=services.limits.archive_bytes, fields=())
             found = await run_in_threadpool(datasets.add, dataset, intake, batch_id=once.id("batch"))
-    response.headers["Location"] = f"{URL}/{found.id}"
     return DatasetAnswer.of(found)
 
 

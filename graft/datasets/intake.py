@@ -131,7 +131,8 @@ class _File:
         kind = archive_kind(self._waiting)
         if kind and not (kind == "a gzip file" and _PACKED_IDX.search(self._path)):
             raise InvalidInput(
-                f"Files that are sent must not be archives themselves; {shown(self._path)} is {kind}. Unpack it first."
+                f"Files that are sent must not be archives themselves; {shown(self._path)} is {kind}. "
+                "Unpack it, or send it alone as the archive."
             )
 
     @property

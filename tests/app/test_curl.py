@@ -31,9 +31,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = place / "pictures" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    subprocess.run(
-        "zip -qr pictures.zip pictures && tar -czf pictures.tar.gz pictures", shell=True, cwd=place, check=True
-    )
+    subprocess.run(["zip", "-qr", "pictures.zip", "pictures"], cwd=place, check=True)
+    subprocess.run(["tar", "-czf", "pictures.tar.gz", "pictures"], cwd=place, check=True)
     return place
 
 

@@ -78,6 +78,7 @@ def test_what_cannot_be_added(start: StartClient) -> None:
     check_problem(client.post(url, content=b"\0" * 10_001), 413, "10000")
     check_problem(client.post(url, files=parts({f"discs/{i}.jpg": b"x" for i in range(4)})), 413, "3 entries")
     check_problem(client.post(url, content=b"Dear Sir or Madam"), 415, "zip")
+    check_problem(client.post(url, json={"name": "shapes"}), 415, "received JSON")
     check_problem(client.post(url, content=b""), 400, "empty")
     check_problem(client.post(url, files={"name": (None, b"shapes")}), 422, "archive, file", "'name'")
     check_problem(client.post(url, params={"name": "x"}), 422, "name")

@@ -124,6 +124,11 @@ def test_a_picture_alone_is_no_archive(client: Client) -> None:
     assert "b'" not in client.post(DATASETS, content=b"\xff\xd8\xffabc").text
 
 
+def test_an_archive_in_a_part_for_a_picture(client: Client, pictures_zip: bytes) -> None:
+    answer = client.post(DATASETS, files={"file": ("pictures.zip", pictures_zip)})
+    check_problem(answer, 400, "'pictures.zip' is a zip file", "as the archive")
+
+
 def test_the_doorbell_is_rung_for_the_validation(client: Client, pictures_zip: bytes, tmp_path: Path) -> None:
     taken_on(client.post(DATASETS, content=pictures_zip))
     assert len(list((tmp_path / "home" / "broker" / "data").iterdir())) == 1

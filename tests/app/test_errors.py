@@ -119,7 +119,7 @@ def test_a_full_disk(client: Client, tmp_path: Path) -> None:
     client.app.state.services = replace(client.services, datasets=datasets)
     check_problem(client.post("/api/v1/datasets", content=b"PK\x03\x04"), 507, "disk")
     for part in ("archive", "file"):
-        answer = client.post("/api/v1/datasets", files={part: ("discs/1.jpg", b"x" * 100_000)})
+        answer = client.post("/api/v1/datasets", files={part: ("discs/1.jpg", bytes(3 * 1024 * 1024))})
         check_problem(answer, 507, "disk")
     assert list((home / "datasets" / ".staging").iterdir()) == []
 
