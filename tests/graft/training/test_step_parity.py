@@ -22,7 +22,6 @@ from tests.drawing import CLASSES, jpeg
 from tests.networks import keras_trunk, random_trunk
 
 STEPS = 5
-LEARNING_RATE = 1e-4
 PER_CLASS = 4
 LABELS = np.repeat(np.arange(len(CLASSES), dtype=np.int32), PER_CLASS)
 
@@ -34,6 +33,17 @@ def pixels() -> np.ndarray:
 def small(preset: str) -> Recipe:
     """The preset, with batches that these few pictures fill."""
     return parse_recipe({"preset": preset, "batch_size": 6, "steps_per_epoch": STEPS, "seed": 3})
+
+
+def gentle_trunk() -> TrunkWeights:
+    """Features of the order of one.
+
+    Larger ones make larger gradients, whose rounding is more than Adam's epsilon: then the sign of a gradient that should
+    be zero, which is the processor's, moves a weight by a whole step.
+    """
+    trunk = random_trunk()
+    kernel, bias = trunk["block1_conv1"]
+    return {**trunk, "block1_conv1": (kernel / 100, bias / 100)}
 
 
 def batches(recipe: Recipe) -> list[np.ndarray]:
@@ -76,7 +86,7 @@ def first_weights(recipe: Recipe, trunk: TrunkWeights) -> dict[str, np.ndarray]:
 
 
 def fit_literally(model: keras.Model, recipe: Recipe, dropout: Sequence[SeededDropout] = ()) -> None:
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss="categorical_crossentropy", metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(1e-4), loss="categorical_crossentropy", metrics=["accuracy"])
     numbers = pixels().astype(np.float32)
     if recipe.preprocessing == "caffe":
         numbers = keras.applications.vgg16.preprocess_input(numbers)
@@ -93,15 +103,12 @@ def assert_moved_alike(
     for name, array in theirs.items():
         moved, apart = np.abs(array - first[name]), np.abs(ours[name] - array)
         assert moved.max() > 1e-4, f"{name} did not move: the comparison says nothing"
-        # Adam moves a weight by its learning rate however small the gradient is. Where that is nothing but rounding,
-        # its sign is the processor's: on some, five weights in a million end up a step apart.
-        assert np.mean(apart > 1e-4 + 1e-4 * np.abs(array)) < 5e-5, name
-        assert apart.max() < 2 * STEPS * LEARNING_RATE, name
+        np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-4, err_msg=name)
         assert apart.mean() < 0.01 * moved.mean(), name
 
 
 def test_feature_extraction_is_the_literal_keras_code() -> None:
-    recipe, trunk = small("feature-extraction"), random_trunk()
+    recipe, trunk = small("feature-extraction"), gentle_trunk()
     first = first_weights(recipe, trunk)
     base = keras_trunk(trunk)
     for layer in base.layers:
@@ -124,7 +131,7 @@ def test_feature_extraction_is_the_literal_keras_code() -> None:
 
 
 def test_fine_tuning_is_the_literal_keras_code() -> None:
-    recipe, trunk = small("fine-tuning"), random_trunk()
+    recipe, trunk = small("fine-tuning"), gentle_trunk()
     first = first_weights(recipe, trunk)
     base = keras_trunk(trunk, pooling="avg")
     for layer in base.layers[:-5]:
