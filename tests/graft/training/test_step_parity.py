@@ -38,8 +38,8 @@ def small(preset: str) -> Recipe:
 def gentle_trunk() -> TrunkWeights:
     """Features of the order of one.
 
-    Larger ones make larger gradients, whose rounding is more than Adam's epsilon: then the sign of a gradient that should
-    be zero, which is the processor's, moves a weight by a whole step.
+    Larger ones make larger gradients, whose rounding is more than Adam's epsilon: then the sign of a gradient that
+    should be zero, which is the processor's, moves a weight by a whole step.
     """
     trunk = random_trunk()
     kernel, bias = trunk["block1_conv1"]
