@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from functools import cache
 from random import Random
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tests.graft.datasets.attacks.attack import HELD, MIB, PIXEL, TAR, Attack, f
 from tests.graft.datasets.packing import header, member, packed
 
 
+@cache
 def million_files() -> bytes:
     """A tar.gz of a million empty files, whose headers differ by a number, its checksum, and noise in the owner."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
