@@ -1,8 +1,11 @@
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from graft.datasets import checks, job
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import Verdict
 from tests.drawing import encode, folder, jpeg
@@ -119,3 +122,11 @@ def test_errors_come_first_then_what_is_there_most() -> None:
         ("no_validation", "warning", 1),
         ("not_a_picture", "warning", 1),
     ]
+
+
+def test_the_guide_names_every_code() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text()
+    source = "".join(Path(module.__file__ or "").read_text() for module in (checks, job))
+    of_the_set = set(re.findall(r'Check\(\s*"([a-z_]+)"', source)) | {"no_validation", "no_test"}
+    assert len(of_the_set) == 9
+    assert [code for code in (*checks.OF_FILES, *of_the_set) if f"`{code}`" not in guide] == []
