@@ -1,6 +1,7 @@
 """The curl that does what a call does, to be pasted into a shell."""
 
 import json
+import re
 import shlex
 from typing import Any
 from urllib.parse import urlencode
@@ -58,8 +59,6 @@ def _form_file(path: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    quoted = shlex.quote(text)
-    for variable in _PATTERNS:
-        if variable in text:
-            quoted = (quoted if quoted[0] == "'" else f"'{quoted}'").replace(variable, f"'\"${variable.strip('_')}\"'")
-    return quoted
+    """One word for the shell, in which the variables are still variables."""
+    parts = re.split(f"({'|'.join(_PATTERNS)})", text)
+    return "".join(f'"${part.strip("_")}"' if part in _PATTERNS else shlex.quote(part) for part in parts if part)

@@ -55,7 +55,7 @@ def embed(
         if curl:
             line(curls.line(calls.embed(pictures, layer=layer, pooling=pooling), url, key))
         else:
-            show_json(client.embed(pictures, layer=layer, pooling=pooling))
+            line(client.embed(pictures, layer=layer, pooling=pooling).model_dump_json())
 
 
 def show(

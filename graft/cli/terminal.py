@@ -56,7 +56,7 @@ def show_fields(**fields: object) -> None:
     """One thing, a line for each of its fields that has a value."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        if value is not None:
+        if value not in (None, ""):
             line(f"{name.replace('_', ' ').ljust(width)}  {value}")
 
 
@@ -69,7 +69,7 @@ class Bars:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}", markup=False))
+        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[note]}", markup=False))
         self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._stage = self._note = ""
         self._task = TaskID(0)
@@ -104,8 +104,15 @@ class Bars:
         self._show(STAGES.get(now.phase, now.phase), done, total, note, now.eta_seconds)
 
     def event(self, event: Event) -> None:
-        if event.type == "epoch" and not self._console.is_terminal:
-            self.say(f"  epoch {event.data.get('epoch')}: {_measures(event.data)}")
+        if event.type == "epoch":
+            if self._stage != STAGES["training"]:  # news of an epoch may come before the first of its steps
+                self._begin(STAGES["training"])
+            epoch, measures = event.data.get("epoch"), event.data
+            if self._bars.disable:
+                self.say(f"  epoch {epoch}: {_measures(measures)}")
+            else:  # what is left on the screen when the training is over
+                measure = "val_accuracy" if "val_accuracy" in measures else "accuracy"
+                self._note = f"epoch {epoch}, {_measures({measure: measures.get(measure)})}"
         elif event.type == "lost":
             self.say(f"The run was lost and begins again where it was: {event.data.get('message')}")
 

@@ -9,7 +9,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.codes import asking
-from graft.cli.following import accuracy, conclude, follow, program, send, settle
+from graft.cli.following import accuracy, conclude, follow, pictures, program, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -76,7 +76,10 @@ def train(
             dataset = source
         else:
             uploaded = send(client, upload, bars)
-            dataset = (settle(client, uploaded, bars) if wait else uploaded).id
+            if wait:
+                uploaded = settle(client, uploaded, bars)
+                bars.say(f"{uploaded.id}: {pictures(uploaded)}")
+            dataset = uploaded.id
         job = client.train(dataset, model, recipe)
         if wait:
             job = follow(client, job, bars)
@@ -218,11 +221,12 @@ def _show_one(job: Job) -> None:
         version=job.version,
         dataset=job.dataset,
         revision=job.revision,
-        recipe=", ".join(f"{field} {value}" for field, value in (job.recipe or {}).items()) or None,
-        progress=_where(job) or None,
-        measured=accuracy(job) or None,
+        recipe=", ".join(f"{field} {value}" for field, value in (job.recipe or {}).items() if value is not None)
+        or None,
+        progress=_where(job),
+        measured=accuracy(job),
         error=job.error.message if job.error else None,
         created=instant(job.created_at),
-        started=instant(job.started_at) or None,
-        finished=instant(job.finished_at) or None,
+        started=instant(job.started_at),
+        finished=instant(job.finished_at),
     )

@@ -29,6 +29,7 @@ def test_from_a_folder_to_a_prediction(graft: Graft, pictures: Path, picture: Pa
     ]
     notes = done.stderr.splitlines()
     assert notes[0] == "Uploading …"
+    assert any(note.endswith(": 3 classes, 12 train, 3 validation, 3 test") for note in notes)
     assert "  epoch 1: loss 0.2500, val_accuracy 0.8000" in notes
     job = json.loads(graft("jobs", "--model", "folder-shapes", "--json").stdout)[0]
     asked = {"preset": "fine-tuning", "epochs": 3, "dropout": 0.0, "optimizer": "sgd"}

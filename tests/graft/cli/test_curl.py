@@ -84,7 +84,8 @@ def test_an_archive_is_trained_on_by_the_printed_lines(guarded: Service, tmp_pat
     assert "event: cancelled\n" in run(printed(guarded, "watch", job["id"]))
     again = printed(guarded, "train", dataset["id"], "--model", "curled")
     assert "tar " not in again
-    assert "events" in again
+    assert again.splitlines()[-1].endswith('/api/v1/jobs/"$JOB"')
+    assert "/events" in again.splitlines()[-2]
     assert run(printed(guarded, "delete", dataset["id"])) == ""
 
 

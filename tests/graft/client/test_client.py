@@ -146,11 +146,15 @@ class Broken(httpx.SyncByteStream):
         raise httpx.ReadError("dropped")
 
 
-def test_watching_goes_on_where_the_connection_dropped() -> None:
+def test_watching_goes_on_where_the_connection_dropped_once_the_service_is_back() -> None:
     asked: list[httpx.Request] = []
+    looks: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         if not request.url.path.endswith("/events"):
+            looks.append(request)
+            if len(looks) == 2:
+                raise httpx.ConnectError("refused", request=request)
             return httpx.Response(200, json=JOB)
         asked.append(request)
         stream = {"Content-Type": "text/event-stream; charset=utf-8"}
@@ -159,7 +163,7 @@ def test_watching_goes_on_where_the_connection_dropped() -> None:
         progress = b'event: progress\ndata: {"phase": "training", "epoch": 2}\n\n'
         return httpx.Response(200, headers=stream, content=progress * 2 + message(8, "succeeded"))
 
-    with Client("http://graft", transport=httpx.MockTransport(answer)) as client:
+    with Client("http://graft", patience=0, transport=httpx.MockTransport(answer)) as client:
         news = list(client.watch("job_1"))
     assert [each.id if isinstance(each, Event) else each.epoch for each in news] == [7, 2, 8]
     assert [request.headers.get("Last-Event-ID") for request in asked] == [None, "7"]
