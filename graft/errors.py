@@ -15,6 +15,8 @@ GraftError
 ├── CorruptVersion        a model version does not match its manifest
 ├── StaleFence            this job process no longer owns its job; another claim has been made
 └── Interrupted           the job was asked to stop (a signal, or a cancel), and its state is saved
+
+graft.client.errors has what goes wrong between a client and the service.
 """
 
 

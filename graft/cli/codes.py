@@ -40,6 +40,8 @@ def asking(url: str, key: str | None) -> Iterator[Client]:
         fail(str(error), AWAY)
     except GraftError as error:
         fail(str(error), USAGE)
+    except KeyboardInterrupt:
+        fail("Interrupted.", INTERRUPTED)
 
 
 def _of_status(status: int) -> int:

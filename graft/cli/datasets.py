@@ -7,7 +7,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.codes import asking
-from graft.cli.following import findings, pictures, program, send, settle
+from graft.cli.following import check_usable, findings, pictures, program, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -58,7 +58,10 @@ def upload(
             dataset = settle(client, dataset, bars)
     if json:
         show_json(dataset)
-    elif wait:
+    check_usable(dataset)
+    if json:
+        return
+    if wait:
         line(f"{dataset.id} is {dataset.state}: {pictures(dataset)}")
         line(f"Try: {program()} train {dataset.id} --model NAME")
     else:

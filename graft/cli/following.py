@@ -42,7 +42,7 @@ def send(client: Client, call: Call[Dataset], bars: Bars) -> Dataset:
 
 
 def settle(client: Client, dataset: Dataset, bars: Bars) -> Dataset:
-    """The dataset once every picture has been looked at; what was found is said. Ends the program if it is rejected."""
+    """The dataset once every picture has been looked at; what was found is said."""
     for job in client.jobs(kind="validate", dataset=dataset.id):
         follow(client, job, bars)
         break
@@ -52,9 +52,13 @@ def settle(client: Client, dataset: Dataset, bars: Bars) -> Dataset:
         bars.say(sentence)
     if len(sentences) > FINDINGS:
         bars.say(f"And {len(sentences) - FINDINGS} more: {program()} datasets {found.id}")
-    if found.state == "rejected":
-        fail(f"{found.id} was rejected. Correct it and upload it again.")
     return found
+
+
+def check_usable(dataset: Dataset) -> None:
+    """Ends the program for a dataset that was rejected."""
+    if dataset.state == "rejected":
+        fail(f"{dataset.id} was rejected. Correct it and upload it again.")
 
 
 def findings(dataset: Dataset) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.codes import asking
-from graft.cli.following import accuracy, conclude, follow, pictures, program, send, settle
+from graft.cli.following import accuracy, check_usable, conclude, follow, pictures, program, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -78,6 +78,7 @@ def train(
             uploaded = send(client, upload, bars)
             if wait:
                 uploaded = settle(client, uploaded, bars)
+                check_usable(uploaded)
                 bars.say(f"{uploaded.id}: {pictures(uploaded)}")
             dataset = uploaded.id
         job = client.train(dataset, model, recipe)

@@ -117,6 +117,7 @@ def fine_tune(
     validation_split: float | None = None,
     test_split: float | None = None,
     split_seed: int | None = None,
+    boxes: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Call[Job]:
     """Upload a folder or an archive and train a model on it, in one request; the job names its dataset."""
@@ -127,6 +128,7 @@ def fine_tune(
         validation_split=validation_split,
         test_split=test_split,
         split_seed=split_seed,
+        boxes=boxes,
         recipe=json.dumps(fields) if fields else None,
     )
     return _sending(_path("models", model, "fine-tune"), body, query, Job, on_progress, creates=True)

@@ -15,7 +15,7 @@ from graft.client.wires import Stream, Wire
 T = TypeVar("T")
 # Statuses that say: not now. 502 and 504 are a proxy's, in front of a service that is being started again.
 NOT_NOW = (429, 502, 503, 504)
-PAUSES = (0.25, 0.5, 1.0)  # seconds before another try, where the service does not say how many
+PAUSES = (0.1, 0.3, 0.6)  # seconds before another try, where the service does not say how many
 
 
 class Session:

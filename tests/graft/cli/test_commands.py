@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from graft.cli.codes import asking
 from tests.drawing import jpeg
 from tests.graft.cli.conftest import Graft
 from tests.graft.client.test_bodies import write
@@ -78,6 +80,7 @@ def test_a_set_that_is_rejected_ends_with_the_reasons(graft: Graft, tmp_path: Pa
     notes = done.stderr.splitlines()
     assert notes[-1].endswith("was rejected. Correct it and upload it again.")
     assert any("discs/2.jpg" in note for note in notes)
+    assert json.loads(graft("upload", source, "--json", code=1).stdout)["state"] == "rejected"
 
 
 @pytest.mark.usefixtures("worker")
@@ -154,6 +157,13 @@ def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) 
     assert rest == f"{job} goes on without you. Watch it: graft watch {job}. Stop it: graft cancel {job}.\n"
     assert jobs.get(job).state == "queued"
     jobs.cancel(job)
+
+
+def test_interrupted_elsewhere_it_ends_with_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as end, asking("http://127.0.0.1:1", None):
+        raise KeyboardInterrupt
+    assert end.value.exit_code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 @pytest.mark.parametrize("module", ["graft.cli", "graft.client"])

@@ -60,6 +60,79 @@ def test_from_a_folder_to_a_prediction(service: Service, client: Client, picture
     assert (error.value.status, error.value.type) == (404, "urn:graft:error:not-found")
 
 
+def test_a_dataset_is_filled_by_several_calls_and_sealed(service: Service, client: Client, tmp_path: Path) -> None:
+    dataset = client.open_dataset("filled", validation_split=0.5)
+    assert dataset.state == "open"
+    for label in ("discs", "stripes"):
+        source = write(tmp_path / label, {f"{label}/{seed}.jpg": jpeg(label, seed) for seed in range(4)})
+        dataset = client.add_files(dataset, source)
+    assert dataset.files == 8
+    assert client.commit(dataset).state == "validating"
+    service.validate()
+    ready = client.wait_dataset(dataset)
+    assert ready.counts is not None
+    assert ready.counts["train"] == ready.counts["validation"] == {"discs": 2, "stripes": 2}
+    assert [each.id for each in client.datasets(state="ready", name="filled")] == [dataset.id]
+
+
+def test_one_call_uploads_and_trains(service: Service, client: Client, pictures: Path) -> None:
+    job = client.fine_tune("client-once", pictures, {"epochs": 3, "hidden_units": [32]}, test_split=0.2)
+    assert job.recipe is not None
+    assert (job.model, job.recipe["epochs"], job.recipe["hidden_units"]) == ("client-once", 3, [32])
+    assert job.dataset is not None
+    assert client.dataset(job.dataset).name == "shapes"
+    service.validate()
+    assert client.cancel(job).revision == client.dataset(job.dataset).revision
+
+
+class Lossy(httpx.HTTPTransport):
+    """Loses the answer to every first try, when the service has done what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.method == "POST" and self.lost % 2 == 0:
+            self.lost += 1
+            answer.close()
+            raise httpx.ReadError("lost", request=request)
+        self.lost += request.method == "POST"
+        return answer
+
+
+def test_what_is_created_is_created_once_though_every_first_answer_is_lost(
+    service: Service, client: Client, pictures: Path
+) -> None:
+    transport = Lossy()
+    with Client(service.url, transport=transport) as unlucky:
+        dataset = unlucky.upload(pictures, name="once")
+        service.validate()
+        job = unlucky.train(dataset, "once")
+        other = unlucky.fine_tune("once-more", pictures, name="once more")
+        opened = unlucky.open_dataset("once open")
+        assert unlucky.add_files(opened, pictures).files == 18
+    assert transport.lost == 10
+    assert [each.id for name in ("once", "once open") for each in client.datasets(name=name)] == [dataset.id, opened.id]
+    assert [each.id for each in client.datasets(name="once more")] == [other.dataset]
+    assert [each.id for name in ("once", "once-more") for each in client.jobs(model=name)] == [job.id, other.id]
+    service.validate()
+    for each in (job, other):
+        client.cancel(each)
+
+
+def test_pictures_are_asked_of_many_models_and_turned_into_features(
+    service: Service, client: Client, picture: Path
+) -> None:
+    service.publish("one-of-many")
+    found = client.predict_many(["vgg16", "one-of-many"], [picture, jpeg("stripes", 1)], top=1)
+    assert [(result.model, len(result.predictions)) for result in found.results] == [("vgg16", 2), ("one-of-many", 2)]
+    features = client.embed([picture, jpeg("stripes", 1)], layer="block4_pool", pooling="max")
+    assert (features.layer, features.pooling, features.shape) == ("block4_pool", "max", [2, 512])
+    assert [len(each.embedding) for each in features.embeddings] == [512, 512]
+
+
 def test_more_pictures_than_a_request_takes_are_asked_of_one_version(client: Client) -> None:
     picture = jpeg("discs", 0)
     answer = client.predict("vgg16", (picture for _ in range(70)), top=1)
