@@ -43,7 +43,7 @@ def gentle_trunk() -> TrunkWeights:
     """
     trunk = random_trunk()
     kernel, bias = trunk["block1_conv1"]
-    return {**trunk, "block1_conv1": (kernel / 100, bias / 100)}
+    return {**trunk, "block1_conv1": (kernel * np.float32(0.01), bias * np.float32(0.01))}
 
 
 def batches(recipe: Recipe) -> list[np.ndarray]:
