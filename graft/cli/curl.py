@@ -1,7 +1,6 @@
 """The curl that does what a call does, to be pasted into a shell."""
 
 import json
-import re
 import shlex
 from typing import Any
 from urllib.parse import urlencode
@@ -9,9 +8,7 @@ from urllib.parse import urlencode
 from graft.client.bodies import Archive, Folder
 from graft.client.call import Call
 
-# Ids that are known only when the line before has run: they stand for shell variables.
-DATASET, JOB = "__DATASET__", "__JOB__"
-_PATTERNS = {DATASET: "ds_[a-z0-9]*", JOB: "job_[a-z0-9]*"}
+JOB = "__JOB__"  # an id that is known only when the line before has run: the shell's variable JOB
 
 
 def line(call: Call[Any], url: str, key: str | None) -> str:
@@ -36,9 +33,9 @@ def line(call: Call[Any], url: str, key: str | None) -> str:
     return f"{before}{' '.join(words)} {_quoted(address)}"
 
 
-def assignment(variable: str, command: str) -> str:
-    """A line that keeps the id in a command's answer in the shell variable that `variable` stands for."""
-    return f"{variable.strip('_')}=$({command} | grep -o '{_PATTERNS[variable]}' | head -n 1)"
+def assignment(command: str) -> str:
+    """A line that keeps the job's id out of a command's answer."""
+    return f"JOB=$({command} | grep -o 'job_[a-z0-9]*' | head -n 1)"
 
 
 def _method(call: Call[Any]) -> list[str]:
@@ -59,6 +56,5 @@ def _form_file(path: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One word for the shell, in which the variables are still variables."""
-    parts = re.split(f"({'|'.join(_PATTERNS)})", text)
-    return "".join(f'"${part.strip("_")}"' if part in _PATTERNS else shlex.quote(part) for part in parts if part)
+    """One word for the shell, in which the variable is still one."""
+    return '"$JOB"'.join(shlex.quote(part) if part else "" for part in text.split(JOB))

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from graft.cli import curl as curls
-from graft.cli.codes import asking
-from graft.cli.following import check_usable, findings, pictures, program, send, settle
+from graft.cli.codes import asking, fail
+from graft.cli.following import findings, leaving, pictures, program, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -55,14 +55,20 @@ def upload(
             return
         dataset = send(client, call, bars)
         if wait:
-            dataset = settle(client, dataset, bars)
+            seen = f"{program()} datasets {dataset.id}"
+            with leaving(f"{dataset.id} is still looked at. See what becomes of it: {seen}", bars):
+                dataset = settle(client, dataset.id, bars)
     if json:
         show_json(dataset)
-    check_usable(dataset)
-    if json:
-        return
-    if wait:
-        line(f"{dataset.id} is {dataset.state}: {pictures(dataset)}")
+    if dataset.state == "rejected":
+        fail(f"{dataset.id} was rejected. Correct it and upload it again.")
+    if not json:
+        _conclude(dataset)
+
+
+def _conclude(dataset: Dataset) -> None:
+    if dataset.state == "ready":
+        line(f"{dataset.id} is ready: {pictures(dataset)}")
         line(f"Try: {program()} train {dataset.id} --model NAME")
     else:
         line(f"{dataset.id} is {dataset.state}. See what becomes of it: {program()} datasets {dataset.id}")

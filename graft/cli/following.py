@@ -2,7 +2,10 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
@@ -12,28 +15,37 @@ from graft.client import Client, Dataset, Event, Job
 from graft.client.bodies import Folder
 from graft.client.call import Call
 
+T = TypeVar("T")
 FINDINGS = 10
 
 
 def follow(client: Client, job: Job, bars: Bars) -> Job:
-    """The job once it has ended. Ctrl-C ends the program, not the job."""
+    """The job once it has ended."""
+    if not job.finished:
+        bars.progress(job.progress)
+    for news in client.watch(job):
+        if isinstance(news, Event):
+            bars.event(news)
+        else:
+            bars.progress(news)
+    return client.job(job)
+
+
+@contextmanager
+def leaving(sentence: str, bars: Bars) -> Iterator[None]:
+    """Ctrl-C within ends the program with a sentence, and nothing of the work."""
     try:
-        if not job.finished:
-            bars.progress(job.progress)
-        for news in client.watch(job):
-            if isinstance(news, Event):
-                bars.event(news)
-            else:
-                bars.progress(news)
-        return client.job(job)
+        yield
     except KeyboardInterrupt:
-        bars.say(
-            f"{job.id} goes on without you. Watch it: {program()} watch {job.id}. Stop it: {program()} cancel {job.id}."
-        )
+        bars.say(sentence)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def send(client: Client, call: Call[Dataset], bars: Bars) -> Dataset:
+def goes_on(job: str) -> str:
+    return f"{job} goes on without you. Watch it: {program()} watch {job}. Stop it: {program()} cancel {job}."
+
+
+def send(client: Client, call: Call[T], bars: Bars) -> T:
     """Upload, and say what stays behind."""
     if isinstance(call.body, Folder) and call.body.left_out:
         names = ", ".join(call.body.left_out[:3])
@@ -41,9 +53,9 @@ def send(client: Client, call: Call[Dataset], bars: Bars) -> Dataset:
     return client.ask(call)
 
 
-def settle(client: Client, dataset: Dataset, bars: Bars) -> Dataset:
+def settle(client: Client, dataset: str, bars: Bars) -> Dataset:
     """The dataset once every picture has been looked at; what was found is said."""
-    for job in client.jobs(kind="validate", dataset=dataset.id):
+    for job in client.jobs(kind="validate", dataset=dataset):
         follow(client, job, bars)
         break
     found = client.wait_dataset(dataset)
@@ -53,12 +65,6 @@ def settle(client: Client, dataset: Dataset, bars: Bars) -> Dataset:
     if len(sentences) > FINDINGS:
         bars.say(f"And {len(sentences) - FINDINGS} more: {program()} datasets {found.id}")
     return found
-
-
-def check_usable(dataset: Dataset) -> None:
-    """Ends the program for a dataset that was rejected."""
-    if dataset.state == "rejected":
-        fail(f"{dataset.id} was rejected. Correct it and upload it again.")
 
 
 def findings(dataset: Dataset) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.codes import asking
-from graft.cli.following import accuracy, check_usable, conclude, follow, pictures, program, send, settle
+from graft.cli.following import accuracy, conclude, follow, goes_on, leaving, pictures, program, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -25,7 +25,7 @@ from graft.cli.options import (
     Wait,
 )
 from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
-from graft.client import Dataset, Job, calls
+from graft.client import Job, calls
 from graft.client.call import Call
 from graft.errors import InvalidInput
 
@@ -68,22 +68,20 @@ def train(
             "split_seed": split_seed,
             "boxes": boxes,
         }
-        upload = _upload(source, upload_options, bars)
+        call = _call(source, model, recipe, upload_options, bars)
         if curl:
-            _show_curl(upload, source, model, recipe, url=url, key=key, wait=wait)
-            return
-        if upload is None:
-            dataset = source
-        else:
-            uploaded = send(client, upload, bars)
+            line(curls.assignment(curls.line(call, url, key)))
             if wait:
-                uploaded = settle(client, uploaded, bars)
-                check_usable(uploaded)
-                bars.say(f"{uploaded.id}: {pictures(uploaded)}")
-            dataset = uploaded.id
-        job = client.train(dataset, model, recipe)
+                line(curls.line(calls.live_events(curls.JOB), url, key))
+            line(curls.line(calls.job(curls.JOB), url, key))
+            return
+        job = send(client, call, bars)
         if wait:
-            job = follow(client, job, bars)
+            with leaving(goes_on(job.id), bars):
+                if call.body and job.dataset:
+                    dataset = settle(client, job.dataset, bars)
+                    bars.say(f"{dataset.id} is {dataset.state}{f': {pictures(dataset)}' if dataset.classes else '.'}")
+                job = follow(client, job, bars)
     _end(job, wait=wait, json=json)
 
 
@@ -93,7 +91,8 @@ def watch(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl:
         if curl:
             line(curls.line(calls.live_events(job), url, key))
             return
-        ended = follow(client, client.job(job), bars)
+        with leaving(goes_on(job), bars):
+            ended = follow(client, client.job(job), bars)
     _end(ended, wait=True, json=json)
 
 
@@ -162,27 +161,14 @@ def _recipe(preset: str | None, epochs: int | None, fields: list[str]) -> dict[s
     return recipe or None
 
 
-def _upload(source: str, options: dict[str, Any], bars: Bars) -> Call[Dataset] | None:
-    """The upload of a folder or an archive; None for a dataset's id."""
+def _call(source: str, model: str, recipe: dict[str, Any] | None, options: dict[str, Any], bars: Bars) -> Call[Job]:
+    """Upload and training in one request, so that a wrong recipe is refused before a folder is sent; or training."""
     if Path(source).exists() or not source.startswith("ds_"):
-        return calls.upload(source, **options, on_progress=bars.uploaded)
+        return calls.fine_tune(model, source, recipe, **options, on_progress=bars.uploaded)
     given = [f"--{option.replace('_', '-')}" for option, value in options.items() if value is not None]
     if given:
         raise InvalidInput(f"A dataset keeps its name and its splits; received {', '.join(given)} for {source}.")
-    return None
-
-
-def _show_curl(
-    upload: Call[Dataset] | None, source: str, model: str, recipe: Any, *, url: str, key: str | None, wait: bool
-) -> None:
-    dataset = source
-    if upload:
-        dataset = curls.DATASET
-        line(curls.assignment(dataset, curls.line(upload, url, key)))
-    line(curls.assignment(curls.JOB, curls.line(calls.train(dataset, model, recipe), url, key)))
-    if wait:
-        line(curls.line(calls.live_events(curls.JOB), url, key))
-    line(curls.line(calls.job(curls.JOB), url, key))
+    return calls.train(source, model, recipe)
 
 
 def _end(job: Job, *, wait: bool, json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
+import httpcore
 import httpx
 
 from graft.client.call import Call
@@ -90,7 +91,35 @@ class BlockingWire:
         self._http.close()
 
     def _request(self, call: Call[Any], headers: Headers) -> httpx.Request:
-        return _request(self._http.build_request, call, headers, _counted(call) if call.body else None)
+        if call.body is None:
+            return _request(self._http.build_request, call, headers, None)
+        early = _EarlyAnswer()
+        content = early.stopping(_counted(call))
+        return _request(self._http.build_request, call, headers, content, {"trace": early.watch})
+
+
+class _EarlyAnswer:
+    """Stops an upload that the service has answered already: a refusal need not wait for gigabytes.
+
+    Over plain HTTP and on a connection of its own; elsewhere the answer is read when all has been sent.
+    """
+
+    def __init__(self) -> None:
+        self._connection: httpcore.NetworkStream | None = None
+
+    def watch(self, event: str, info: Mapping[str, Any]) -> None:
+        """For httpcore's extension `trace`."""
+        if event == "connection.connect_tcp.complete":
+            self._connection = info["return_value"]
+        elif event == "connection.start_tls.started":  # TLS has messages of its own
+            self._connection = None
+
+    def stopping(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if self._connection and self._connection.get_extra_info("is_readable"):
+                # What httpcore takes as the end of sending, to read the answer next.
+                raise httpcore.WriteError("answered before all was sent")
+            yield piece
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -137,7 +166,13 @@ def _own(url: str) -> bool:
         return address.host == "localhost"
 
 
-def _request(build: Callable[..., httpx.Request], call: Call[Any], headers: Headers, content: Any) -> httpx.Request:
+def _request(
+    build: Callable[..., httpx.Request],
+    call: Call[Any],
+    headers: Headers,
+    content: Any,
+    extensions: Mapping[str, Any] | None = None,
+) -> httpx.Request:
     sent = {"Accept": call.accept, **headers}
     if call.body:
         sent |= {"Content-Type": call.body.media_type, "Content-Length": str(call.body.size)}
@@ -150,6 +185,7 @@ def _request(build: Callable[..., httpx.Request], call: Call[Any], headers: Head
         files=[("file", (picture.name, picture.data)) for picture in call.pictures] or None,
         headers=sent,
         timeout=httpx.Timeout(call.timeout, connect=5.0),
+        extensions=dict(extensions or {}),
     )
 
 

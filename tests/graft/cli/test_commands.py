@@ -31,7 +31,7 @@ def test_from_a_folder_to_a_prediction(graft: Graft, pictures: Path, picture: Pa
     ]
     notes = done.stderr.splitlines()
     assert notes[0] == "Uploading …"
-    assert any(note.endswith(": 3 classes, 12 train, 3 validation, 3 test") for note in notes)
+    assert any(note.endswith(" is ready: 3 classes, 12 train, 3 validation, 3 test") for note in notes)
     assert "  epoch 1: loss 0.2500, val_accuracy 0.8000" in notes
     job = json.loads(graft("jobs", "--model", "folder-shapes", "--json").stdout)[0]
     asked = {"preset": "fine-tuning", "epochs": 3, "dropout": 0.0, "optimizer": "sgd"}
@@ -78,9 +78,19 @@ def test_a_set_that_is_rejected_ends_with_the_reasons(graft: Graft, tmp_path: Pa
     done = graft("train", source, "--model", "never", code=1)
     assert done.stdout == ""
     notes = done.stderr.splitlines()
-    assert notes[-1].endswith("was rejected. Correct it and upload it again.")
-    assert any("discs/2.jpg" in note for note in notes)
-    assert json.loads(graft("upload", source, "--json", code=1).stdout)["state"] == "rejected"
+    assert any(note.startswith("discs/2.jpg: A picture must be") for note in notes)
+    assert "was rejected" in notes[-1]
+    done = graft("upload", source, "--json", code=1)
+    assert json.loads(done.stdout)["state"] == "rejected"
+    assert done.stderr.endswith("was rejected. Correct it and upload it again.\n")
+
+
+def test_a_wrong_recipe_is_refused_before_the_folder_is_sent(graft: Graft, tmp_path: Path) -> None:
+    source = write(tmp_path / "large", {"a/1.jpg": b"x"})
+    with (source / "a" / "2.jpg").open("wb") as file:
+        file.truncate(10**12)
+    done = graft("train", source, "--model", "never", "--set", "colour=red", code=4)
+    assert "recipe has no field 'colour'" in done.stderr
 
 
 @pytest.mark.usefixtures("worker")
