@@ -225,6 +225,11 @@ def set_alias(model: Model | str, alias: str, version: int) -> Call[Model]:
     return Call("PUT", _path("models", _name(model), "aliases", alias), _answer(Model), json={"version": version})
 
 
+def delete_alias(model: Model | str, alias: str) -> Call[None]:
+    """Take an alias away."""
+    return Call("DELETE", _path("models", _name(model), "aliases", alias), _nothing)
+
+
 def report(model: Model | str, version: int) -> Call[dict[str, Any]]:
     """A version's evaluation: history, loss, accuracy, precision, recall and F1 by class, confusion matrix."""
     return Call("GET", _path("models", _name(model), "versions", str(version), "report"), _object)

@@ -125,6 +125,7 @@ class Client:
     models = _items(flows.models)
     delete_model = _call(calls.delete_model)
     set_alias = _call(calls.set_alias)
+    delete_alias = _call(calls.delete_alias)
     report = _call(calls.report)
 
 
@@ -183,4 +184,5 @@ class AsyncClient:
     models = _async_flow(flows.models)
     delete_model = _async_call(calls.delete_model)
     set_alias = _async_call(calls.set_alias)
+    delete_alias = _async_call(calls.delete_alias)
     report = _async_call(calls.report)

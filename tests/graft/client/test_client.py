@@ -53,6 +53,8 @@ def test_from_a_folder_to_a_prediction(service: Service, client: Client, picture
     assert client.report("client-shapes", version)["test"] == {"accuracy": 0.9}
     assert client.set_alias("client-shapes", "canary", version).aliases["canary"] == version
     assert client.predict("client-shapes", [jpeg("discs", 0)], alias="canary").version == version
+    client.delete_alias("client-shapes", "canary")
+    assert client.model("client-shapes").aliases == {"stable": version}
     client.delete_model("client-shapes")
     client.delete_dataset(dataset)
     with pytest.raises(ApiError) as error:
