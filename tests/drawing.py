@@ -62,3 +62,11 @@ def zip_of(files: Mapping[str, bytes], path: Path) -> Path:
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+def write(root: Path, files: Mapping[str, bytes]) -> Path:
+    """Write the files below `root`, and return `root`."""
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root

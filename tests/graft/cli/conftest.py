@@ -11,8 +11,7 @@ from typer.testing import CliRunner, Result
 from graft.cli import app
 from graft.jobs import Job
 from tests.app.conftest import publish
-from tests.drawing import folder
-from tests.graft.client.test_bodies import write
+from tests.drawing import folder, write
 from tests.graft.serving import Service
 
 METRICS = {"test": {"accuracy": 0.9, "pictures": 10}, "validation": {"accuracy": 0.8, "pictures": 5}}

@@ -10,9 +10,8 @@ import pytest
 import typer
 
 from graft.cli.codes import asking
-from tests.drawing import jpeg
+from tests.drawing import jpeg, write
 from tests.graft.cli.conftest import Graft
-from tests.graft.client.test_bodies import write
 from tests.graft.serving import Service
 
 

@@ -12,8 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from graft.cli import app
-from tests.drawing import folder, jpeg, zip_of
-from tests.graft.client.test_bodies import write
+from tests.drawing import folder, jpeg, write, zip_of
 from tests.graft.serving import Service, serving
 
 KEY = "a-key-that-nobody-may-see"

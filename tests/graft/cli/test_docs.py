@@ -9,8 +9,7 @@ import typer
 
 from graft.cli import app, codes
 from graft.client import AsyncClient, Client
-from tests.drawing import folder, jpeg
-from tests.graft.client.test_bodies import write
+from tests.drawing import folder, jpeg, write
 from tests.graft.serving import Service
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -3,7 +3,6 @@
 import io
 import tarfile
 import tracemalloc
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from graft.client.bodies import Archive, Folder, open_body
 from graft.errors import InvalidInput
+from tests.drawing import write
 
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1, max_size=60)
 TREES = st.dictionaries(
@@ -21,13 +21,6 @@ TREES = st.dictionaries(
     min_size=1,
     max_size=5,
 )
-
-
-def write(root: Path, files: Mapping[str, bytes]) -> Path:
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:

@@ -10,8 +10,7 @@ import pytest
 
 from graft.client import ApiError, AsyncClient, Client, Event, Progress
 from graft.errors import InvalidInput
-from tests.drawing import folder, jpeg
-from tests.graft.client.test_bodies import write
+from tests.drawing import folder, jpeg, write
 from tests.graft.serving import Service
 
 

@@ -10,7 +10,8 @@ import pytest
 from graft.client import ApiError, AsyncClient, Client, Unreachable
 from graft.client.session import PAUSES, next_pause
 from graft.client.wires import options
-from tests.graft.client.test_bodies import unpacked, write
+from tests.drawing import write
+from tests.graft.client.test_bodies import unpacked
 
 AT = "2026-11-24T09:00:00Z"
 DATASET = {
