@@ -5,8 +5,8 @@ import shlex
 from typing import Any
 from urllib.parse import urlencode
 
-from graft.client.bodies import Archive, Folder
-from graft.client.call import Call
+from graft.client.bodies import Folder
+from graft.client.request import Call
 
 JOB = "__JOB__"  # an id that is known only when the line before has run: the shell's variable JOB
 
@@ -25,7 +25,7 @@ def line(call: Call[Any], url: str, key: str | None) -> str:
         if isinstance(call.body, Folder):
             before = f"{_tar(call.body)} | "
             words.append("-T -")
-        elif isinstance(call.body, Archive):
+        else:
             words.append(f"-T {_quoted(str(call.body.path))}")
     address = f"{url.rstrip('/')}/api/v1{call.path}"
     if call.query:

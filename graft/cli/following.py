@@ -13,7 +13,7 @@ from graft.cli.codes import INTERRUPTED, fail
 from graft.cli.terminal import Bars, line
 from graft.client import Client, Dataset, Event, Job
 from graft.client.bodies import Folder
-from graft.client.call import Call
+from graft.client.request import Call
 
 T = TypeVar("T")
 FINDINGS = 10

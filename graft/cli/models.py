@@ -11,7 +11,7 @@ from graft.cli.codes import asking
 from graft.cli.options import URL, Curl, Json, Key, Limit, Url
 from graft.cli.terminal import instant, line, show_fields, show_json, show_table
 from graft.client import Model, Prediction, calls
-from graft.client.call import batches
+from graft.client.pictures import batches
 
 Pictures = Annotated[
     list[Path], typer.Argument(metavar="PICTURE…", exists=True, dir_okay=False, help="JPEG, PNG, WebP, GIF, BMP, TIFF.")

@@ -26,7 +26,7 @@ from graft.cli.options import (
 )
 from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
 from graft.client import Job, calls
-from graft.client.call import Call
+from graft.client.request import Call
 from graft.errors import InvalidInput
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]

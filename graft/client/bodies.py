@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Self
 
 from graft.errors import InvalidInput
 
+Source = str | os.PathLike[str]  # where it is
 PIECE = 256 * 1024
 # By the end of a file's name, the longest first.
 ARCHIVES = {
@@ -18,19 +19,6 @@ ARCHIVES = {
     ".tar": "application/x-tar",
     ".zip": "application/zip",
 }
-
-
-class Body(Protocol):
-    """A request's body that can be sent again: `pieces` starts from the beginning each time."""
-
-    @property
-    def media_type(self) -> str: ...
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    def pieces(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,10 @@ class Folder:
         yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def open_body(source: str | os.PathLike[str]) -> Archive | Folder:
+Body = Archive | Folder  # `size`: bytes; `pieces` starts from the beginning each time, for another try
+
+
+def open_body(source: Source) -> Body:
     """What to send for a folder or an archive file. Raises InvalidInput where it is neither."""
     path = Path(source)
     if path.is_dir():

@@ -1,7 +1,7 @@
 """Every call of the HTTP API, once: which request it is, and what its answer becomes. Nothing here speaks."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -18,8 +18,9 @@ from graft.client.answers import (
     Prediction,
     Predictions,
 )
-from graft.client.bodies import Body, open_body
-from graft.client.call import Call, OnProgress, Picture, Source, no_pictures
+from graft.client.bodies import Body, Source, open_body
+from graft.client.pictures import Picture, Pictures, no_pictures
+from graft.client.request import Call, OnProgress
 from graft.errors import InvalidInput
 
 A = TypeVar("A", bound=BaseModel)
@@ -49,7 +50,7 @@ def upload(
         split_seed=split_seed,
         boxes=boxes,
     )
-    return _sending("/datasets", body, query, Dataset, on_progress, creates=True)
+    return _sending("/datasets", body, query, Dataset, on_progress)
 
 
 def open_dataset(
@@ -67,7 +68,7 @@ def open_dataset(
 def add_files(dataset: Dataset | str, source: Source, *, on_progress: OnProgress | None = None) -> Call[Dataset]:
     """Add a folder or an archive to a dataset, all of it or nothing; on a ready one this opens its next revision."""
     body = open_body(source)
-    return _sending(_path("datasets", _id(dataset), "files"), body, {}, Dataset, on_progress, creates=True)
+    return _sending(_path("datasets", _id(dataset), "files"), body, {}, Dataset, on_progress)
 
 
 def commit(dataset: Dataset | str) -> Call[Dataset]:
@@ -131,7 +132,7 @@ def fine_tune(
         boxes=boxes,
         recipe=json.dumps(fields) if fields else None,
     )
-    return _sending(_path("models", model, "fine-tune"), body, query, Job, on_progress, creates=True)
+    return _sending(_path("models", model, "fine-tune"), body, query, Job, on_progress)
 
 
 def job(job: Job | str) -> Call[Job]:
@@ -170,7 +171,7 @@ def live_events(job: Job | str) -> Call[None]:
 
 def predict(
     model: str,
-    pictures: Iterable[Source | bytes | Picture],
+    pictures: Pictures,
     *,
     top: int = 5,
     version: int | None = None,
@@ -188,17 +189,13 @@ def predict(
     return Call("POST", path, _answer(Prediction), {"top": top}, pictures=_pictures(pictures))
 
 
-def predict_many(
-    models: Sequence[str], pictures: Iterable[Source | bytes | Picture], *, top: int = 5
-) -> Call[Predictions]:
+def predict_many(models: Sequence[str], pictures: Pictures, *, top: int = 5) -> Call[Predictions]:
     """The same pictures asked of many models."""
     query = _given(models=",".join(models), top=top)
     return Call("POST", "/predict", _answer(Predictions), query, pictures=_pictures(pictures))
 
 
-def embed(
-    pictures: Iterable[Source | bytes | Picture], *, layer: str = "block5_pool", pooling: str = "avg"
-) -> Call[Embeddings]:
+def embed(pictures: Pictures, *, layer: str = "block5_pool", pooling: str = "avg") -> Call[Embeddings]:
     """The trunk's features at a layer, for each picture."""
     query = {"layer": layer, "pooling": pooling}
     return Call("POST", "/embed", _answer(Embeddings), query, pictures=_pictures(pictures))
@@ -241,16 +238,12 @@ def _sending(
     query: Mapping[str, str | int | float],
     answer: type[A],
     on_progress: OnProgress | None,
-    *,
-    creates: bool,
 ) -> Call[A]:
     # The service unpacks all of it before it answers.
-    return Call(
-        "POST", path, _answer(answer), query, body=body, on_progress=on_progress, creates=creates, timeout=1800.0
-    )
+    return Call("POST", path, _answer(answer), query, body=body, on_progress=on_progress, creates=True, timeout=1800.0)
 
 
-def _pictures(sources: Iterable[Source | bytes | Picture]) -> tuple[Picture, ...]:
+def _pictures(sources: Pictures) -> tuple[Picture, ...]:
     found = tuple(Picture.of(source) for source in sources)
     if not found:
         raise no_pictures()

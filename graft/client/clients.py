@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from graft.client import calls, flows
-from graft.client.call import Call
+from graft.client.request import Call
 from graft.client.session import Session
 from graft.client.wires import AsyncWire, BlockingWire, iterate, options, run
 
@@ -83,7 +83,6 @@ class Client:
         patience: float = PATIENCE,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = url
         self.session = Session(BlockingWire(httpx.Client(**options(url, key), transport=transport)), patience=patience)
 
     def __enter__(self) -> Self:
@@ -140,7 +139,6 @@ class AsyncClient:
         patience: float = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.url = url
         self.session = Session(
             AsyncWire(httpx.AsyncClient(**options(url, key), transport=transport)), patience=patience
         )

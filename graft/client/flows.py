@@ -1,7 +1,7 @@
 """What takes several calls: lists page by page, waiting, watching, many pictures."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import httpx
@@ -19,8 +19,9 @@ from graft.client.answers import (
     Prediction,
     Progress,
 )
-from graft.client.call import Call, Picture, Source, batches, no_pictures
 from graft.client.errors import ApiError, Unreachable
+from graft.client.pictures import Pictures, batches, no_pictures
+from graft.client.request import Call
 from graft.client.session import NOT_NOW, Session, unreachable
 from graft.client.sse import messages
 
@@ -112,7 +113,7 @@ async def watch(session: Session, job: Job | str, *, after: int = 0) -> AsyncIte
 async def predict(
     session: Session,
     model: str,
-    pictures: Iterable[Source | bytes | Picture],
+    pictures: Pictures,
     *,
     top: int = 5,
     version: int | None = None,

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 from pydantic import ValidationError
 
-from graft.client.call import Call
 from graft.client.errors import ApiError, Unreachable
+from graft.client.request import Call
 from graft.client.wires import Stream, Wire
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ import anyio.to_thread
 import httpcore
 import httpx
 
-from graft.client.call import Call
+from graft.client.request import Call
 from graft.errors import InvalidInput
 
 T = TypeVar("T")

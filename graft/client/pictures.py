@@ -1,20 +1,12 @@
-"""What a request is made of, before anybody sends it."""
+"""Pictures to ask about: paths, or bytes; and as many of them as one request takes."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
 
-import httpx
-
-from graft.client.bodies import Body
+from graft.client.bodies import Source
 from graft.errors import InvalidInput
 
-T = TypeVar("T")
-
-OnProgress = Callable[[int, int], None]  # bytes sent, bytes in all
-Source = str | os.PathLike[str]
 # What the service takes in one request by default: 32 pictures and 20 MiB, with room for what a form adds.
 BATCH_PICTURES = 32
 BATCH_BYTES = 19 * 1024 * 1024
@@ -42,28 +34,10 @@ class Picture:
             raise InvalidInput(f"A picture must be a file that can be read; {path}: {error.strerror}.") from None
 
 
-@dataclass(frozen=True)
-class Call(Generic[T]):
-    """One request and the meaning of its answer.
-
-    path: below /api/v1, percent-encoded; creates: send an Idempotency-Key, so that a repetition makes no second thing;
-    timeout: seconds without a byte of an answer.
-    """
-
-    method: str
-    path: str
-    parse: Callable[[httpx.Response], T]
-    query: Mapping[str, str | int | float] = field(default_factory=dict)
-    json: Any = None
-    body: Body | None = None
-    pictures: tuple[Picture, ...] = ()
-    on_progress: OnProgress | None = None
-    accept: str = "application/json"
-    creates: bool = False
-    timeout: float = 60.0
+Pictures = Iterable[Source | bytes | Picture]
 
 
-def batches(pictures: Iterable[Source | bytes | Picture]) -> Iterator[tuple[Picture, ...]]:
+def batches(pictures: Pictures) -> Iterator[tuple[Picture, ...]]:
     """In order, as many as one request takes. No more than one batch is read ahead."""
     batch: list[Picture] = []
     for source in pictures:
