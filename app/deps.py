@@ -14,8 +14,9 @@ from app.streams import Streams
 from app.warmup import Warmup
 from graft.datasets import Datasets
 from graft.idempotency import IdempotencyKeys
-from graft.jobs import Doorbell, Jobs
+from graft.jobs import Jobs
 from graft.registry import Registry
+from graft.work import Work
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Services:
     datasets: Datasets
     registry: Registry
     idempotency: IdempotencyKeys
-    doorbell: Doorbell
+    work: Work
     engine: Warmup[Predicts]
     streams: Streams
     drain: Drain

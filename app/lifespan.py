@@ -8,7 +8,6 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from app import submit
 from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
@@ -20,6 +19,7 @@ from graft.idempotency import IdempotencyKeys
 from graft.jobs import broker_options
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
+from graft.work import Work
 
 PredictorFactory = Callable[[Settings, Stores], Predicts]
 # Requests that wait for a prediction at the same time; the next ones wait for a place among them.
@@ -58,7 +58,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 datasets=stores.datasets,
                 registry=stores.registry,
                 idempotency=IdempotencyKeys(engine),
-                doorbell=doorbell,
+                work=Work(stores.datasets, stores.jobs, doorbell),
                 engine=Warmup(lambda: predictor(settings, stores)),
                 streams=streams,
                 drain=Drain(streams.close),
@@ -83,4 +83,4 @@ def _sweep(services: Services) -> None:
     """Put right what crashes have left behind, and log the model versions that are damaged."""
     services.datasets.sweep()
     services.registry.sweep()
-    submit.forgotten_validations(services.datasets, services.jobs, services.doorbell)
+    services.work.queue_forgotten_validations()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from pydantic_core import from_json
 
-from app import json_route, receive, submit
+from app import json_route, receive
 from app.deps import AfterId, DatasetId, PageSize, Services, UseServices
 from app.errors import problems
 from app.idempotency import UseOnce
@@ -14,6 +14,7 @@ from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
 from app.uploads import JSON, body, media_type
 from graft.datasets import Dataset
 from graft.datasets.rows import State
+from graft.datasets.store import RETRY_SECONDS
 from graft.errors import InvalidFields, InvalidInput
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -64,9 +65,7 @@ async def _upload(request: Request, services: Services, query: DatasetRequest, d
     async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
         received = await receive.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
         new = receive.merged(query, received.fields, name=received.name).new()
-        return await run_in_threadpool(
-            submit.dataset, services.datasets, services.jobs, services.doorbell, intake, new, id=dataset_id
-        )
+        return await run_in_threadpool(services.work.dataset, intake, new, id=dataset_id)
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -81,7 +80,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _announce(response: Response, dataset: Dataset) -> None:
-    response.headers.update({"Location": f"{URL}/{dataset.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+    response.headers.update({"Location": f"{URL}/{dataset.id}", "Retry-After": str(RETRY_SECONDS)})
 
 
 @router.put("/{dataset}/files", include_in_schema=False)
@@ -114,7 +113,7 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
 )
 def commit(services: UseServices, response: Response, dataset: DatasetId) -> DatasetAnswer:
     """A dataset that is `validating` or `ready` stays as it is."""
-    committed = submit.commit(services.datasets, services.jobs, services.doorbell, dataset)
+    committed = services.work.commit(dataset)
     _announce(response, committed)
     return DatasetAnswer.of(committed)
 

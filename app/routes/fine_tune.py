@@ -7,13 +7,14 @@ from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from pydantic import Field
 from pydantic_core import from_json
 
-from app import receive, submit
+from app import receive
 from app.deps import ModelName, Services, UseServices
 from app.errors import problems
 from app.idempotency import Once, UseOnce
 from app.schemas import DatasetRequest, JobAnswer
 from app.uploads import JSON, media_type
 from graft.datasets.intake import Intake
+from graft.datasets.store import RETRY_SECONDS
 from graft.errors import InvalidFields, NotAnArchive
 from graft.jobs import Job
 from graft.registry import check_trainable
@@ -113,18 +114,15 @@ async def fine_tune(
             received = await receive.receive(request, intake, limit=limit, fields=FineTuneRequest.model_fields)
             asked = receive.merged(query, received.fields, name=model).checked()
             job = await run_in_threadpool(_submit, services, intake, model, asked, once)
-    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(RETRY_SECONDS)})
     return JobAnswer.of(job)
 
 
 def _submit(services: Services, intake: Intake, model: str, asked: FineTuneRequest, once: Once) -> Job:
-    taken_on = (services.datasets, services.jobs, services.doorbell)
-    recipe, priority = asked.asked(), asked.priority
-    dataset = submit.dataset(*taken_on, intake, asked.new(), id=once.id("ds")).id
+    work, recipe, priority = services.work, asked.asked(), asked.priority
+    dataset = work.dataset(intake, asked.new(), id=once.id("ds")).id
 
     def train(id: str | None) -> Job:
-        return submit.training(
-            *taken_on, dataset=dataset, model=model, recipe=recipe, priority=priority, metadata={}, id=id
-        )
+        return work.train(dataset=dataset, model=model, recipe=recipe, priority=priority, metadata={}, id=id)
 
     return once.make("job", services.jobs.get, train)

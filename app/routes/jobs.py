@@ -6,7 +6,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse
 from pydantic import Field, StringConstraints
 
-from app import submit
 from app.accept import preferred
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
@@ -14,6 +13,7 @@ from app.examples import STREAM
 from app.idempotency import UseOnce
 from app.json_route import JsonRoute
 from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
+from graft.datasets.store import RETRY_SECONDS
 from graft.jobs import Job, State
 
 BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
@@ -39,10 +39,7 @@ def create(body: JobRequest, services: UseServices, response: Response, once: Us
     """The dataset must be ready; the job keeps to its revision of this moment. Progress is at the answer's Location."""
 
     def train(id: str | None) -> Job:
-        return submit.training(
-            services.datasets,
-            services.jobs,
-            services.doorbell,
+        return services.work.train(
             dataset=body.dataset,
             model=body.model,
             recipe=body.recipe,
@@ -52,7 +49,7 @@ def create(body: JobRequest, services: UseServices, response: Response, once: Us
         )
 
     job = once.make("job", services.jobs.get, train)
-    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(submit.RETRY_SECONDS)})
+    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(RETRY_SECONDS)})
     return JobAnswer.of(job)
 
 

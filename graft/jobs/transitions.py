@@ -1,6 +1,6 @@
 """What happens to a job inside one transaction. Each function here expects an open one, for writing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, null, select, update
@@ -119,11 +119,15 @@ def settle_waiting(connection: Connection, dataset_id: str) -> None:
     if dataset.state == "ready":
         connection.execute(waiting.values(revision=dataset.revision, queued_at=now_ms))
         return
-    reasons = "; ".join(problem["message"] for problem in dataset.problems[:3])
-    message = f"A training needs a ready dataset; {dataset_id} was rejected: {reasons}"
+    message = f"A training needs a ready dataset; {rejection(dataset_id, dataset.problems)}"
     failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
     for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():
         append(connection, job_id, "failed", {"code": DATASET_REJECTED, "message": message})
+
+
+def rejection(dataset_id: str, problems: Sequence[Mapping[str, Any]]) -> str:
+    """The half of a sentence that says that the dataset was rejected, and the first reasons."""
+    return f"{dataset_id} was rejected: {'; '.join(problem['message'] for problem in problems[:3])}"
 
 
 def reserve(connection: Connection, job_id: str, fence: int, model: str, above: int) -> int:

@@ -16,6 +16,8 @@ from graft.database import connect
 from graft.datasets import ArchiveLimits, Datasets
 from graft.datasets.intake import Intake
 from graft.jobs import Jobs
+from graft.jobs.doorbell import TaskDoorbell
+from graft.work import Work
 from tests.app.conftest import Client, StartClient, check_problem
 
 # These never leave a job process.
@@ -127,7 +129,9 @@ def test_a_full_disk(client: Client, tmp_path: Path) -> None:
 @contextmanager
 def jobs_kept_in(client: Client, engine: Engine) -> Iterator[None]:
     before = client.services
-    client.app.state.services = replace(before, jobs=Jobs(engine, lease_seconds=60))
+    jobs = Jobs(engine)
+    work = Work(before.datasets, jobs, TaskDoorbell(lambda *_, **__: None))
+    client.app.state.services = replace(before, jobs=jobs, work=work)
     yield
     client.app.state.services = before
     engine.dispose()

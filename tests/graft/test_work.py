@@ -1,0 +1,153 @@
+"""Work that is taken on: which jobs come of it, and who is rung."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from graft.database import connect, migrate
+from graft.datasets import ArchiveLimits, Dataset, Datasets, NewDataset, SplitRequest
+from graft.errors import Conflict, InvalidInput, NotFound
+from graft.jobs import Job, Jobs
+from graft.training.recipe import parse_recipe
+from graft.work import Work
+from tests.drawing import folder
+from tests.monitors import Recorder
+
+RECIPE = parse_recipe("feature-extraction")
+
+
+class Bell(list[str]):
+    """Keeps the queues that it was rung for."""
+
+    def ring(self, queue: str, job_id: str) -> None:  # noqa: ARG002
+        self.append(queue)
+
+
+class Place:
+    """Work, and what it works with."""
+
+    def __init__(self, home: Path) -> None:
+        self.engine = connect(f"sqlite:///{home / 'graft.db'}")
+        migrate(self.engine)
+        self.datasets, self.jobs = Datasets(self.engine, home, ArchiveLimits()), Jobs(self.engine)
+        self.bell = Bell()
+        self.work = Work(self.datasets, self.jobs, self.bell)
+
+    def dataset(self, files: Mapping[str, bytes], *, id: str | None = None, validation_split: float = 0.2) -> Dataset:
+        with self.datasets.intake() as intake:
+            for name, data in files.items():
+                intake.begin(name)
+                intake.write(data)
+                intake.end()
+            return self.work.dataset(intake, NewDataset("shapes", SplitRequest(validation_split)), id=id)
+
+    def validate(self) -> None:
+        """As a worker does it."""
+        job = self.jobs.claim("datasets", "a test")
+        assert job is not None
+        assert job.dataset is not None
+        self.datasets.validate(job.dataset, Recorder())
+        self.jobs.succeed(job.id, job.fence)
+
+    def lose_jobs(self) -> None:
+        """As a crash right after a dataset's row was written."""
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM job_events")
+            connection.exec_driver_sql("DELETE FROM jobs")
+
+    def kinds(self) -> list[str]:
+        return sorted(job.kind for job in self.jobs.list()[0])
+
+    def train(
+        self, dataset: str, model: str = "signs", id: str | None = None, recipe: str = "feature-extraction"
+    ) -> Job:
+        return self.work.train(
+            dataset=dataset, model=model, recipe=parse_recipe(recipe), priority=3, metadata={"who": "me"}, id=id
+        )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.engine.dispose()
+
+
+def test_a_dataset_is_queued_for_its_validation_once(place: Place) -> None:
+    dataset = place.dataset(folder(2), id="ds_mine")
+    assert (dataset.id, dataset.state, place.kinds(), place.bell) == (
+        "ds_mine",
+        "validating",
+        ["validate"],
+        ["datasets"],
+    )
+    assert place.dataset(folder(2), id="ds_mine") == dataset
+    assert place.work.commit("ds_mine") == dataset
+    assert (place.kinds(), place.bell) == (["validate"], ["datasets"])
+
+
+def test_a_validation_that_a_crash_forgot_is_queued_again(place: Place) -> None:
+    dataset = place.dataset(folder(2), id="ds_mine")
+    for again in (
+        place.work.queue_forgotten_validations,
+        lambda: place.work.commit(dataset.id),
+        lambda: place.dataset(folder(2), id="ds_mine"),
+    ):
+        place.lose_jobs()
+        again()
+        place.work.queue_forgotten_validations()
+        assert place.kinds() == ["validate"]
+    place.validate()
+    place.work.queue_forgotten_validations()
+    place.work.commit(dataset.id)
+    assert place.kinds() == ["validate"]
+
+
+def test_a_training_pins_the_revision(place: Place) -> None:
+    dataset = place.dataset(folder(5))
+    place.validate()
+    revision = place.datasets.get(dataset.id).revision
+    job = place.train(dataset.id)
+    assert (job.state, job.revision, job.model, job.dataset) == ("queued", revision, "signs", dataset.id)
+    assert (job.recipe, job.priority, job.metadata) == (RECIPE.model_dump(mode="json"), 3, {"who": "me"})
+    assert revision
+    assert place.bell == ["datasets", "training"]
+
+
+def test_a_training_waits_for_the_validation(place: Place) -> None:
+    job = place.train(place.dataset(folder(5)).id)
+    assert job.revision is None
+    place.validate()
+    assert place.jobs.get(job.id).revision == place.datasets.get(job.dataset or "").revision
+
+
+def test_what_cannot_be_trained(place: Place) -> None:
+    with pytest.raises(NotFound, match="ds_none"):
+        place.train("ds_none")
+    with pytest.raises(Conflict, match="built in"):
+        place.train("ds_none", model="vgg16")
+    opened = place.datasets.open(NewDataset("shapes"))
+    with pytest.raises(Conflict, match=f"{opened.id} is open. Add files"):
+        place.train(opened.id)
+    assert place.kinds() == place.bell == []
+
+
+def test_why_a_dataset_was_rejected_is_said(place: Place) -> None:
+    rejected = place.dataset(dict.fromkeys(folder(2), b"no picture"))
+    place.validate()
+    first, second, third, *_ = (problem["message"] for problem in place.datasets.get(rejected.id).problems)
+    with pytest.raises(Conflict) as refusal:
+        place.train(rejected.id)
+    assert str(refusal.value) == (
+        "A dataset must be committed and valid before a job trains on it; "
+        f"{rejected.id} was rejected: {first}; {second}; {third} Upload a corrected one."
+    )
+
+
+def test_a_recipe_that_needs_validation_pictures_is_refused_without_them(place: Place) -> None:
+    dataset = place.dataset(folder(2), validation_split=0)
+    place.validate()
+    with pytest.raises(InvalidInput, match="keep"):
+        place.train(dataset.id, recipe="fine-tuning")
+    assert place.kinds() == ["validate"]
