@@ -3,14 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, insert, not_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, not_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from graft import tables
 from graft.database import new_id, newest_first, now_ms, reading
 from graft.errors import Conflict
 from graft.jobs import transitions
-from graft.jobs.records import OWNED, QUEUE_OF, Event, Job, Kind, Standing, State
+from graft.jobs.records import OWNED, Event, Job, Kind, Standing, State
 from graft.jobs.transitions import COLUMNS, append, change, job_of
 
 _jobs = tables.jobs
@@ -48,24 +48,21 @@ class Jobs:
 
         id: for a caller that must not create the job twice. Raises Conflict when there is a job with that id.
         """
-        statement = insert(_jobs).values(
-            id=id or new_id("job"),
-            kind=kind,
-            queue=QUEUE_OF[kind],
-            state="queued",
-            model=model,
-            dataset=dataset,
-            revision=revision,
-            recipe=recipe,
-            priority=priority,
-            metadata=metadata or {},
-            created_at=now_ms,
-            queued_at=now_ms,
-        )
         try:
             with self._engine.begin() as connection:
-                job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
-                append(connection, job.id, "queued", {})
+                if dataset is not None:
+                    transitions.lock_dataset(connection, dataset)
+                job = transitions.queue(
+                    connection,
+                    id=id or new_id("job"),
+                    kind=kind,
+                    model=model,
+                    dataset=dataset,
+                    revision=revision,
+                    recipe=recipe,
+                    priority=priority,
+                    metadata=metadata or {},
+                )
                 if dataset is not None and revision is None:  # its validation may have ended a moment ago
                     transitions.settle_waiting(connection, dataset)
                     job = transitions.get(connection, job.id)
@@ -154,9 +151,8 @@ class Jobs:
 
     def validates(self, dataset: str) -> bool:
         """Whether a validation of the dataset waits or runs."""
-        query = select(exists().where(_jobs.c.dataset == dataset, _jobs.c.kind == "validate", tables.unfinished))
         with reading(self._engine) as connection:
-            return bool(connection.scalar(query))
+            return transitions.is_validated(connection, dataset)
 
     # The worker's side: claim a job and keep it.
 
@@ -256,7 +252,7 @@ class Jobs:
                 append(connection, job_id, "published", {"model": job.model, "version": version})
             append(connection, job_id, "succeeded", {})
             if job.kind == "validate" and job.dataset is not None:
-                transitions.settle_waiting(connection, job.dataset)
+                transitions.validated(connection, job.dataset)
 
     def fail(self, job_id: str, fence: int, *, code: str, message: str) -> None:
         """The work cannot be done, and another run would not do better."""

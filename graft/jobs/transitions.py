@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, null, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, insert, null, select, update
 
 from graft import tables
-from graft.database import now_ms
+from graft.database import new_id, now_ms
 from graft.errors import NotFound, StaleFence
-from graft.jobs.records import MAX_FAILURES, OWNED, Job
+from graft.jobs.records import MAX_FAILURES, OWNED, QUEUE_OF, Job, Kind
 
 _jobs = tables.jobs
 DATASET_REJECTED = "dataset_rejected"
@@ -24,6 +24,15 @@ def get(connection: Connection, job_id: str) -> Job:
     if row is None:
         raise NotFound(f"There is no job {job_id}. GET /api/v1/jobs lists them.")
     return job_of(row)
+
+
+def queue(connection: Connection, *, kind: Kind, **values: Any) -> Job:
+    """Write a new job. `values`: columns; id and metadata among them."""
+    times = {"created_at": now_ms, "queued_at": now_ms}
+    statement = insert(_jobs).values(kind=kind, queue=QUEUE_OF[kind], state="queued", **times, **values)
+    job = job_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
+    append(connection, job.id, "queued", {})
+    return job
 
 
 def append(connection: Connection, job_id: str, type: str, data: Mapping[str, Any]) -> None:
@@ -114,15 +123,36 @@ def settle_waiting(connection: Connection, dataset_id: str) -> None:
     query = select(datasets.c.state, datasets.c.revision, datasets.c.problems).where(datasets.c.id == dataset_id)
     dataset = connection.execute(query.with_for_update()).one_or_none()
     waiting = update(_jobs).where(_jobs.c.dataset == dataset_id, _jobs.c.state == "queued", tables.waits_for_dataset)
-    if dataset is None or dataset.state == "validating":
-        return
-    if dataset.state == "ready":
+    if dataset is not None and dataset.revision is not None:
         connection.execute(waiting.values(revision=dataset.revision, queued_at=now_ms))
-        return
-    message = f"A training needs a ready dataset; {rejection(dataset_id, dataset.problems)}"
-    failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
-    for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():
-        append(connection, job_id, "failed", {"code": DATASET_REJECTED, "message": message})
+    elif dataset is None or dataset.state == "rejected":
+        why = f"{dataset_id} is deleted." if dataset is None else rejection(dataset_id, dataset.problems)
+        message = f"A training needs a ready dataset; {why}"
+        failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
+        for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():
+            append(connection, job_id, "failed", {"code": DATASET_REJECTED, "message": message})
+
+
+def lock_dataset(connection: Connection, dataset_id: str) -> None:
+    """Nobody deletes it until the transaction ends: whoever wants to then sees the job that uses it."""
+    datasets = tables.datasets
+    connection.execute(select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
+
+
+def validated(connection: Connection, dataset_id: str) -> None:
+    """A validation has done its work, and its job is finished."""
+    settle_waiting(connection, dataset_id)
+    datasets = tables.datasets
+    state = connection.scalar(select(datasets.c.state).where(datasets.c.id == dataset_id))
+    if state == "validating" and not is_validated(connection, dataset_id):
+        # Files were added and committed once the dataset was ready and before the job was: its commit queued no other.
+        queue(connection, id=new_id("job"), kind="validate", dataset=dataset_id, metadata={})
+
+
+def is_validated(connection: Connection, dataset_id: str) -> bool:
+    """Whether a validation of the dataset waits or runs."""
+    validation = (_jobs.c.dataset == dataset_id, _jobs.c.kind == "validate", tables.unfinished)
+    return bool(connection.scalar(select(exists().where(*validation))))
 
 
 def rejection(dataset_id: str, problems: Sequence[Mapping[str, Any]]) -> str:

@@ -64,6 +64,32 @@ def test_one_that_comes_as_the_validation_ends_does_not_wait(jobs: Jobs, engine:
     assert jobs.create("train", model="m", dataset="ds_1").revision == REVISION
 
 
+def test_it_gets_the_revision_of_a_dataset_that_was_opened_again_meanwhile(
+    jobs: Jobs, engine: Engine, validation: Job
+) -> None:
+    training = jobs.create("train", model="m", dataset="ds_1")
+    conclude(engine, "open", revision=REVISION)
+    jobs.succeed(validation.id, validation.fence)
+    assert jobs.get(training.id).revision == REVISION
+
+
+def test_a_dataset_that_was_committed_again_meanwhile_is_validated_again(
+    jobs: Jobs, engine: Engine, validation: Job
+) -> None:
+    conclude(engine, "validating", revision=REVISION)
+    assert jobs.validates("ds_1")
+    jobs.succeed(validation.id, validation.fence)
+    again = jobs.claim("datasets", "a test")
+    assert again is not None
+    assert (again.kind, again.dataset, again.state) == ("validate", "ds_1", "running")
+
+
+def test_one_on_a_dataset_that_is_gone_fails(jobs: Jobs) -> None:
+    assert jobs.create("train", model="m", dataset="ds_none").error_message == (
+        "A training needs a ready dataset; ds_none is deleted."
+    )
+
+
 def test_one_that_waits_can_be_cancelled(jobs: Jobs, engine: Engine, validation: Job) -> None:
     training = jobs.create("train", model="m", dataset="ds_1")
     assert jobs.cancel(training.id).state == "cancelled"
