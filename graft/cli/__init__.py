@@ -3,7 +3,7 @@
 import typer
 
 from graft.cli import datasets, models, service, training
-from graft.cli.codes import EPILOG
+from graft.cli.ending import EPILOG
 
 app = typer.Typer(
     help="Serve VGG16 and train new classifiers on its frozen trunk. "

@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from graft.cli.codes import fail
+from graft.cli.ending import fail
 from graft.database import connect, migrate
 from graft.errors import GraftError
 from graft.settings import Settings

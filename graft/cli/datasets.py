@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from graft.cli import curl as curls
-from graft.cli.codes import asking, fail
+from graft.cli.ending import asking, fail
 from graft.cli.following import findings, leaving, pictures, program, send, settle
 from graft.cli.options import (
     URL,

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import typer
 
-from graft.cli.codes import INTERRUPTED, fail
+from graft.cli.ending import INTERRUPTED, fail
 from graft.cli.terminal import Bars, line
 from graft.client import Client, Dataset, Event, Job
 from graft.client.bodies import Folder

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from graft.cli import curl as curls
-from graft.cli.codes import asking
+from graft.cli.ending import asking
 from graft.cli.options import URL, Curl, Json, Key, Limit, Url
 from graft.cli.terminal import instant, line, show_fields, show_json, show_table
 from graft.client import Model, Prediction, calls

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graft.cli import curl as curls
-from graft.cli.codes import asking
+from graft.cli.ending import asking
 from graft.cli.following import accuracy, conclude, follow, goes_on, leaving, pictures, program, send, settle
 from graft.cli.options import (
     URL,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from graft.cli.codes import asking
+from graft.cli.ending import asking
 from tests.drawing import jpeg, write
 from tests.graft.cli.conftest import Graft
 from tests.graft.serving import Service

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from graft.cli import app, codes
+from graft.cli import app, ending
 from graft.client import AsyncClient, Client
 from tests.drawing import folder, jpeg, write
 from tests.graft.serving import Service
@@ -26,9 +26,9 @@ def test_every_command_is_in_the_docs() -> None:
 
 
 def test_every_exit_code_is_in_the_docs_and_in_the_help() -> None:
-    named = {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, int)}
+    named = {value for name, value in vars(ending).items() if name.isupper() and isinstance(value, int)}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", CLI, re.MULTILINE)} == {0, *named}
-    assert {int(code) for code in re.findall(r"(\d+) [a-z]", codes.EPILOG)} == {0, *named}
+    assert {int(code) for code in re.findall(r"(\d+) [a-z]", ending.EPILOG)} == {0, *named}
 
 
 def test_both_clients_have_the_methods_that_the_docs_list() -> None:
