@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.predicts import Predicts
+from app.predictor import Predicts
 from app.schemas import Instant, Model, Version
 from app.warmup import Warmup
 from graft.errors import CorruptVersion, InvalidInput, NotFound

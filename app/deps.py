@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from app.draining import Drain
 from app.examples import DATASET, JOB
-from app.predicts import Predicts
+from app.predictor import Predicts
 from app.schemas import TEXT
 from app.streams import Streams
 from app.warmup import Warmup

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
-from app.predicts import Predicts
+from app.predictor import Predicts
 from app.streams import Streams
 from app.warmup import Warmup
 from graft.database import connect, migrate

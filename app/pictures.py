@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from app.bodies import FORM, JSON, Part, body, media_type, multipart
 from app.examples import INSTANCES
-from app.predictions import Instance, Instances
-from app.uploads import FORM, JSON, Part, body, media_type, multipart
+from app.prediction_schemas import Instance, Instances
 from graft.engine.answers import File
 from graft.errors import InvalidFields, InvalidInput, NotAPicture, TooLarge
 from graft.images import sniff

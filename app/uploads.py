@@ -1,168 +1,178 @@
-"""Request bodies as streams: limits hold while reading, and a form is taken apart as it arrives."""
+"""The files of a dataset on their way in: a body of any form, straight to disk and away from the event loop."""
 
 import re
-from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import unquote_to_bytes
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 
-from graft.errors import InvalidFields, InvalidInput, TooLarge
+from app.bodies import FORM, FormParser, Part, gathered, media_type
+from graft.datasets.intake import Intake
+from graft.disk import room_for
+from graft.errors import InvalidFields, InvalidInput, NotAnArchive, TooLarge
 
-FORM: Final = "multipart/form-data"
-JSON: Final = "application/json"
-# Browsers and curl write these three characters so inside quotes, and leave every other one as it is (WHATWG HTML).
-_ESCAPED: Final = {b"%22": b'"', b"%0D": b"\r", b"%0A": b"\n"}
-# RFC 5987, which RFC 7578 forbids in forms and older clients write for names beyond ASCII.
-_EXTENDED: Final = re.compile(rb"filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^\s;\"]+)", re.IGNORECASE)
+# Bytes that are worked on at a time: hundreds of small files for one hop to another thread.
+_PIECE: Final = 1024 * 1024
+# Bytes of a text field beside the files: a name, a number, a recipe.
+_FIELD: Final = 4096
+_SUFFIX: Final = re.compile(r"\.(zip|tgz|tar|tar\.\w+)$", re.IGNORECASE)
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Part:
-    """The start of one part of a multipart body; its bytes follow."""
+class Received:
+    """What came beside the files: the text fields, and what the archive was called, without its suffix."""
 
-    name: str
-    filename: str | None
-
-
-async def body(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The body, piece by piece as it arrives. Raises TooLarge beyond `limit` bytes, InvalidInput when it is empty."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise TooLarge(f"The body must be at most {limit} bytes; received {declared}.")
-    received = 0
-    async for piece in request.stream():
-        received += len(piece)
-        if received > limit:
-            raise TooLarge(f"The body must be at most {limit} bytes; received more.")
-        if piece:
-            yield piece
-    if not received:
-        raise InvalidInput("The body must not be empty; received no bytes.")
+    fields: dict[str, str] = field(default_factory=dict)
+    name: str | None = None
 
 
-async def gathered(request: Request, limit: int, size: int) -> AsyncIterator[bytes]:
-    """The same in pieces of about `size` bytes: for work on each in another thread, which costs a hop."""
-    waiting = bytearray()
-    async for piece in body(request, limit):
-        waiting += piece
-        if len(waiting) >= size:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)
+def merged(query: M, body: Mapping[str, Any], **defaults: Any) -> M:
+    """What the query says over the defaults, and what the body says over both. Raises RequestValidationError."""
+    try:
+        return type(query).model_validate({**defaults, **query.model_dump(exclude_unset=True), **body})
+    except ValidationError as error:
+        found = [each | {"loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(found) from None
 
 
-def media_type(request: Request) -> str:
-    """The body's declared type, in lower case, without its parameters; empty when none was declared."""
-    return parse_options_header(request.headers.get("content-type"))[0].decode("latin-1")
+class _Body(Protocol):
+    """A body on its way into an intake. Blocks on disk."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def end(self) -> Received: ...
 
 
-async def multipart(request: Request, limit: int, names: Collection[str]) -> AsyncIterator[Part | bytes]:
-    """A multipart body as it arrives: each Part, then its bytes in pieces, then the next Part.
+async def receive(request: Request, intake: Intake, *, limit: int, fields: Collection[str]) -> Received:
+    """Take in the body: an archive as it is, or a form with one `archive` part, or with many `file` parts.
 
-    Raises InvalidInput for a malformed or cut-off body, InvalidFields for a part that is not in `names`.
+    fields: the text fields that a form may have, before and after its files. Raises InvalidInput, InvalidFields,
+    NotAnArchive, DiskFull, and TooLarge beyond `limit` bytes or the intake's own limits.
     """
-    parser = FormParser(request, names)
-    async for piece in body(request, limit):
-        for event in parser.feed(piece):
-            yield event
-    parser.end()
+    into: _Body = _Archive(intake)
+    if media_type(request) == FORM:
+        into = _Form(intake, FormParser(request, {"archive", "file", *fields}))
+    async for piece in gathered(request, limit, _PIECE):
+        await run_in_threadpool(into.feed, piece)
+    return await run_in_threadpool(into.end)
 
 
-class FormParser:
-    """python-multipart's push parser turned round: feed it bytes, get what they complete; `end` after the last ones.
+class _Archive:
+    """An archive as it is, whatever its content type: curl sends a form's when it is not told."""
 
-    Every method raises InvalidInput for what is no well-formed form, InvalidFields for a part that is not in `names`.
-    """
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
 
-    def __init__(self, request: Request, names: Collection[str]) -> None:
-        boundary = parse_options_header(request.headers.get("content-type"))[1].get(b"boundary")
-        if not boundary:
-            raise InvalidInput("Content-Type multipart/form-data must name a boundary; received none.")
-        self._names = names
-        self._ended = False
-        self._events: list[Part | bytes] = []
-        self._header = (bytearray(), bytearray())
-        self._disposition = b""
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._on_part_begin,
-                    "on_header_field": self._on_header_field,
-                    "on_header_value": self._on_header_value,
-                    "on_header_end": self._on_header_end,
-                    "on_headers_finished": self._on_headers_finished,
-                    "on_part_data": self._on_part_data,
-                    "on_end": self._on_end,
-                },
-            )
-        except FormParserError as error:
-            raise _malformed(error) from None
+    def feed(self, data: bytes) -> None:
+        _append(self._intake.archive, data)
 
-    def feed(self, data: bytes) -> list[Part | bytes]:
-        try:
-            self._parser.write(data)
-        except FormParserError as error:
-            raise _malformed(error) from None
-        events, self._events = self._events, []
-        return events
-
-    def end(self) -> None:
-        if not self._ended:
-            raise InvalidInput("A multipart body must end with its closing boundary; received a body that is cut off.")
-
-    def _on_part_begin(self) -> None:
-        self._disposition = b""
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header[0].extend(data[start:end])
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header[1].extend(data[start:end])
-
-    def _on_header_end(self) -> None:
-        name, value = self._header
-        if name.lower() == b"content-disposition":
-            self._disposition = bytes(value)
-        self._header = (bytearray(), bytearray())
-
-    def _on_headers_finished(self) -> None:
-        options = parse_options_header(self._disposition)[1]
-        if b"name" not in options:
-            raise FormParserError("a part has no name in its Content-Disposition")
-        name = _text(options[b"name"])
-        if name not in self._names:
-            expected = ", ".join(sorted(self._names))
-            raise InvalidFields(f"The parts of a multipart body are named {expected}; received {name[:100]!r}.")
-        self._events.append(Part(name, _filename(self._disposition, options)))
-
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._events.append(data[start:end])
-
-    def _on_end(self) -> None:
-        self._ended = True
+    def end(self) -> Received:
+        _unpack(self._intake)
+        return Received()
 
 
-def _malformed(error: FormParserError) -> InvalidInput:
-    return InvalidInput(f"The body must be well-formed multipart/form-data; it is not: {error}.")
+class _Form:
+    """The parts of a form: each file into the intake, an archive beside it."""
+
+    def __init__(self, intake: Intake, parser: FormParser) -> None:
+        self._intake = intake
+        self._parser = parser
+        self._part: Part | None = None
+        self._files = False
+        self._archive: Part | None = None
+        self._fields: dict[str, bytes] = {}
+
+    def feed(self, data: bytes) -> None:
+        for event in self._parser.feed(data):
+            if isinstance(event, Part):
+                self._end_part()
+                self._begin(event)
+            elif self._part:
+                self._write(self._part.name, event)
+
+    def end(self) -> Received:
+        self._parser.end()
+        self._end_part()
+        if self._archive:
+            if not self._intake.archive.exists():
+                raise InvalidInput("An archive must not be empty; received no bytes.")
+            _unpack(self._intake)
+        elif not self._files:
+            raise InvalidInput("A form must have a part named archive, or parts named file; received neither.")
+        fields = {name: value.decode("utf-8", "replace") for name, value in self._fields.items()}
+        called = self._archive.filename if self._archive else None
+        return Received(fields, called and _SUFFIX.sub("", called))
+
+    def _begin(self, part: Part) -> None:
+        if part.name in ("archive", "file") and (self._archive or (self._files and part.name == "archive")):
+            raise InvalidFields("A form has one part named archive, or else parts named file; received another beside.")
+        self._part = part
+        if part.name == "archive":
+            self._archive = part
+        elif part.name == "file":
+            self._files = True
+            if part.filename is None:
+                raise InvalidFields("A part named file must have a filename, such as cats/1.jpg; received one without.")
+            self._intake.begin(part.filename)
+        else:
+            self._fields[part.name] = b""
+
+    def _write(self, name: str, data: bytes) -> None:
+        if name == "archive":
+            _append(self._intake.archive, data)
+        elif name == "file":
+            self._intake.write(data)
+        else:
+            self._fields[name] += data
+            if len(self._fields[name]) > _FIELD:
+                raise TooLarge(f"The field {name} must be at most {_FIELD} bytes; received more.")
+
+    def _end_part(self) -> None:
+        if self._part and self._part.name == "file":
+            self._intake.end()
+        self._part = None
 
 
-def _filename(disposition: bytes, options: dict[bytes, bytes]) -> str | None:
-    if extended := _EXTENDED.search(disposition):
-        return unquote_to_bytes(extended[2]).decode(extended[1].decode(), "replace")
-    plain = options.get(b"filename")
-    if plain is None:
-        return None
-    for escaped, character in _ESCAPED.items():
-        plain = plain.replace(escaped, character)
-    return _text(plain)
+def _append(archive: Path, data: bytes) -> None:
+    with room_for("An upload"), archive.open("ab") as file:
+        file.write(data)
 
 
-def _text(raw: bytes) -> str:
-    """Clients write names as UTF-8 (RFC 7578); old ones as they please."""
-    return raw.decode("utf-8", "replace")
+def _unpack(intake: Intake) -> None:
+    try:
+        intake.unpack()
+    except NotAnArchive:
+        with intake.archive.open("rb") as file:
+            head = file.read(100)
+        if head.lstrip().startswith(b"{"):
+            raise NotAnArchive(
+                "Pictures come as an archive, or as a form; received JSON. "
+                "JSON that opens a dataset goes to POST /api/v1/datasets, with Content-Type: application/json."
+            ) from None
+        raise
+
+
+_BINARY: Final = {"type": "string", "format": "binary"}
+_EXAMPLE: Final = {"file": ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg"]}
+
+
+def documented(fields: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`openapi_extra` of a route that calls `receive`. fields: schemas of a form's; more: other bodies, by type."""
+    form = {"archive": _BINARY, "file": {"type": "array", "items": _BINARY}, **fields}
+    archives = {kind: {"schema": _BINARY} for kind in ("application/zip", "application/x-tar", "application/gzip")}
+    forms = {FORM: {"schema": {"type": "object", "properties": form}, "example": _EXAMPLE}}
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "A folder of pictures. As an archive (zip, tar, tar.gz, told by content), as the body or as "
+            "the part `archive` of a form; or as parts `file`, whose filenames are their paths in the folder. "
+            "Its folders are the classes, on their own or inside train/, validation/ and test/.",
+            "content": {**archives, **forms, **(more or {})},
+        }
+    }

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from pydantic_core import from_json
 
-from app import json_route, receive
+from app import json_route, uploads
+from app.bodies import JSON, body, media_type
 from app.deps import AfterId, DatasetId, PageSize, Services, UseServices
 from app.errors import problems
 from app.idempotency import UseOnce
 from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
-from app.uploads import JSON, body, media_type
 from graft.datasets import Dataset
 from graft.datasets.rows import State
 from graft.datasets.store import RETRY_SECONDS
@@ -31,7 +31,7 @@ JSON_BODY = {JSON: {"schema": DatasetRequest.model_json_schema(), "example": {"n
     status_code=202,
     summary="Upload pictures, or open a dataset for them",
     responses=OPENED | problems(400, 409, 413, 415, 507),
-    openapi_extra=receive.documented(DatasetRequest.model_json_schema()["properties"], more=JSON_BODY),
+    openapi_extra=uploads.documented(DatasetRequest.model_json_schema()["properties"], more=JSON_BODY),
 )
 async def create(
     request: Request,
@@ -46,7 +46,7 @@ async def create(
     """
     query.new()
     if media_type(request) == JSON:
-        wanted = receive.merged(query, await _json(request))
+        wanted = uploads.merged(query, await _json(request))
         opened = await run_in_threadpool(
             once.make, "ds", services.datasets.get, lambda made: services.datasets.open(wanted.new(), id=made)
         )
@@ -63,8 +63,8 @@ async def create(
 async def _upload(request: Request, services: Services, query: DatasetRequest, dataset_id: str | None) -> Dataset:
     limit = services.limits.archive_bytes
     async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
-        received = await receive.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
-        new = receive.merged(query, received.fields, name=received.name).new()
+        received = await uploads.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
+        new = uploads.merged(query, received.fields, name=received.name).new()
         return await run_in_threadpool(services.work.dataset, intake, new, id=dataset_id)
 
 
@@ -88,7 +88,7 @@ def _announce(response: Response, dataset: Dataset) -> None:
     "/{dataset}/files",
     summary="Add pictures to a dataset that is open or ready",
     responses=problems(400, 404, 409, 413, 415, 507),
-    openapi_extra=receive.documented({}),
+    openapi_extra=uploads.documented({}),
 )
 async def add(request: Request, services: UseServices, once: UseOnce, dataset: DatasetId) -> DatasetAnswer:
     """All of them or none. On a dataset that is ready this opens its next revision; the old one can still be used.
@@ -100,7 +100,7 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
     if found is None:
         await run_in_threadpool(datasets.check_open, dataset)
         async with contextmanager_in_threadpool(datasets.intake()) as intake:
-            await receive.receive(request, intake, limit=services.limits.archive_bytes, fields=())
+            await uploads.receive(request, intake, limit=services.limits.archive_bytes, fields=())
             found = await run_in_threadpool(datasets.add, dataset, intake, batch_id=once.id("batch"))
     return DatasetAnswer.of(found)
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator
 
 from app.accept import preferred
+from app.bodies import JSON
 from app.deps import UseServices
 from app.errors import problems
 from app.pictures import BODY, pictures
-from app.predictions import Embeddings
-from app.uploads import JSON
+from app.prediction_schemas import Embeddings
 from graft.engine import answers
 from graft.errors import TooLarge
 from graft.vgg16.layers import LAST, LAYERS, Pooling, pooled_width

@@ -7,12 +7,12 @@ from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from pydantic import Field
 from pydantic_core import from_json
 
-from app import receive
+from app import uploads
+from app.bodies import JSON, media_type
 from app.deps import ModelName, Services, UseServices
 from app.errors import problems
 from app.idempotency import Once, UseOnce
 from app.schemas import DatasetRequest, JobAnswer
-from app.uploads import JSON, media_type
 from graft.datasets.intake import Intake
 from graft.datasets.store import RETRY_SECONDS
 from graft.errors import InvalidFields, NotAnArchive
@@ -85,7 +85,7 @@ def _parsed(value: str) -> Any:
     status_code=202,
     summary="Upload pictures and train a model on them",
     responses=problems(400, 409, 413, 415, 507),
-    openapi_extra=receive.documented(FineTuneRequest.model_json_schema()["properties"]),
+    openapi_extra=uploads.documented(FineTuneRequest.model_json_schema()["properties"]),
 )
 async def fine_tune(
     request: Request,
@@ -111,8 +111,8 @@ async def fine_tune(
     if job is None:
         async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
             limit = services.limits.archive_bytes
-            received = await receive.receive(request, intake, limit=limit, fields=FineTuneRequest.model_fields)
-            asked = receive.merged(query, received.fields, name=model).checked()
+            received = await uploads.receive(request, intake, limit=limit, fields=FineTuneRequest.model_fields)
+            asked = uploads.merged(query, received.fields, name=model).checked()
             job = await run_in_threadpool(_submit, services, intake, model, asked, once)
     response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(RETRY_SECONDS)})
     return JobAnswer.of(job)

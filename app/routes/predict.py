@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
 from app.pictures import BODY, pictures
-from app.predictions import Prediction, Predictions
+from app.prediction_schemas import Prediction, Predictions
 from graft.errors import InvalidFields, TooLarge
 
 MODELS = 32

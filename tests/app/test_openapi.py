@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app import examples, predictions, schemas
+from app import examples, prediction_schemas, schemas
 from tests.app.conftest import Client
 
 STATUS_OF = {
@@ -86,10 +86,10 @@ def test_keys_are_documented(client: Client) -> None:
     [
         (schemas.Problem, examples.PROBLEM),
         (schemas.Ready, examples.READY),
-        (predictions.Prediction, examples.PREDICTION),
-        (predictions.Predictions, examples.PREDICTIONS),
-        (predictions.Instances, examples.INSTANCES),
-        (predictions.Embeddings, examples.EMBEDDINGS),
+        (prediction_schemas.Prediction, examples.PREDICTION),
+        (prediction_schemas.Predictions, examples.PREDICTIONS),
+        (prediction_schemas.Instances, examples.INSTANCES),
+        (prediction_schemas.Embeddings, examples.EMBEDDINGS),
         (schemas.Model, examples.MODEL),
         (schemas.DatasetAnswer, examples.DATASET),
         (schemas.JobAnswer, examples.JOB),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.predicts import Predicts
+from app.predictor import Predicts
 from app.warmup import Warmup
 from tests.app.conftest import BrightnessPredictor, Client, StartClient, check_problem
 from tests.drawing import encode, jpeg

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
+from app.bodies import Part, multipart
 from app.pictures import pictures
-from app.uploads import Part, multipart
 from graft.errors import InvalidInput, TooLarge
 
 BOUNDARY = b"----graft"
