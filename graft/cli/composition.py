@@ -5,25 +5,15 @@ import signal
 import sqlite3
 import sys
 from tempfile import TemporaryFile
-from typing import Self
 
 import typer
 import uvicorn
 from alembic.util import CommandError
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from graft.cli.ending import fail
+from graft.cli.terminal import DownloadBars, line
 from graft.database import connect, migrate
 from graft.errors import GraftError
 from graft.settings import Settings
@@ -54,40 +44,13 @@ def fetch_weights() -> bool:
     """Whether the trunk is there; both parts are looked for."""
     store = open_weights(_settings())
     try:
-        with TerminalReporter(Console()) as reporter:
-            trunk, classifier = store.fetch(reporter)
+        with DownloadBars() as bars:
+            trunk, classifier = store.fetch(bars)
     except (GraftError, OSError) as error:
         fail(str(error))
     for outcome in (trunk, classifier):
-        typer.echo(f"{outcome.part}: {outcome.text}")
+        line(f"{outcome.part}: {outcome.text}")
     return trunk.found
-
-
-class TerminalReporter:
-    """A progress bar where somebody looks at a terminal; single lines everywhere else."""
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._bars = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def say(self, text: str) -> None:
-        if self._bars.disable:
-            say(text)
-        else:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def progress(self, name: str, done: int, total: int | None) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total)
-        self._bars.update(self._tasks[name], completed=done, total=total)
 
 
 def _settings() -> Settings:
@@ -129,7 +92,3 @@ def usable_settings() -> Settings:
         if engine:
             engine.dispose()
     return settings
-
-
-def say(text: str) -> None:
-    print(text, flush=True)

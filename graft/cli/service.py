@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from graft.cli.terminal import line
+
 
 class Queue(StrEnum):
     """The queues of jobs."""
@@ -25,10 +27,10 @@ class LogLevel(StrEnum):
 
 def up() -> None:
     """Start the API and both workers in the foreground; Ctrl-C stops them."""
-    from graft.cli.composition import say, usable_settings
+    from graft.cli.composition import usable_settings
     from graft.up import up as supervise
 
-    raise typer.Exit(supervise(usable_settings(), say))
+    raise typer.Exit(supervise(usable_settings(), line))
 
 
 def api(

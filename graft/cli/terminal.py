@@ -8,7 +8,16 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from graft.client import Event
@@ -64,15 +73,12 @@ def instant(at: datetime | None) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else ""
 
 
-class Bars:
-    """Progress on stderr: a bar for each stage on a terminal, one line for each stage and epoch elsewhere."""
+class _Moving:
+    """Bars on a terminal; elsewhere, what is said and no more."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[note]}", markup=False))
-        self._bars = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._stage = self._note = ""
-        self._task = TaskID(0)
+    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
+        self._console = console
+        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -86,6 +92,30 @@ class Bars:
             print(text, file=self._console.file, flush=True)
         else:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class DownloadBars(_Moving):
+    """Downloads on stdout: a bar for each on a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        super().__init__(console or Console(), TextColumn("{task.description}"), *columns)
+        self._tasks: dict[str, TaskID] = {}
+
+    def progress(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done, total=total)
+
+
+class Bars(_Moving):
+    """Progress on stderr: a bar for each stage on a terminal, one line for each stage and epoch elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[note]}", markup=False))
+        super().__init__(console or Console(stderr=True), *columns)
+        self._stage = self._note = ""
+        self._task = TaskID(0)
 
     def uploaded(self, done: int, total: int) -> None:
         self._show(UPLOADING, done, total, f"{decimal(done)} of {decimal(total)}")

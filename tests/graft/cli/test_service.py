@@ -1,6 +1,5 @@
 """The command `graft`, as a user's shell starts it."""
 
-import io
 import os
 import subprocess
 import sys
@@ -8,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from graft.cli.composition import TerminalReporter
 from graft.vgg16.sources import FULL, TRUNK_FILE
 
 GRAFT = [sys.executable, "-m", "graft.cli"]
@@ -111,22 +108,3 @@ def test_a_wrong_command_line_gets_the_usage_and_no_traceback(tmp_path: Path, ar
     assert done.returncode == 2
     assert "Usage: " in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_terminal_gets_a_progress_bar_and_the_sentences() -> None:
-    screen = io.StringIO()
-    with TerminalReporter(Console(file=screen, force_terminal=True, width=120)) as reporter:
-        reporter.say("Fetching f.h5 from [a mirror]")
-        for done in (0, 30_000_000, 60_000_000):
-            reporter.progress("f.h5", done, 60_000_000)
-    assert "Fetching f.h5 from [a mirror]\n" in screen.getvalue()
-    assert "60.0/60.0 MB" in screen.getvalue()
-
-
-def test_without_a_terminal_there_are_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = io.StringIO()
-    with TerminalReporter(Console(file=screen)) as reporter:
-        reporter.say("Fetching f.h5")
-        reporter.progress("f.h5", 1, 2)
-    assert screen.getvalue() == ""
-    assert capsys.readouterr().out == "Fetching f.h5\n"

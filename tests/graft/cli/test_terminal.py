@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from graft.cli.terminal import Bars, show_table
+from graft.cli.terminal import Bars, DownloadBars, show_table
 from graft.client import Event, Progress
 
 
@@ -54,3 +54,18 @@ def test_elsewhere_there_are_single_lines() -> None:
 def test_a_table_elsewhere_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(("A", "LONG"), [("x" * 90, "1"), ("[bold]", "")])
     assert capsys.readouterr().out.splitlines() == ["A" + " " * 91 + "LONG", "x" * 90 + "  1", "[bold]"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_downloads_are_said_and_on_a_terminal_there_is_a_bar_for_each(terminal: bool) -> None:
+    screen = io.StringIO()
+    with DownloadBars(Console(file=screen, force_terminal=terminal, width=120)) as bars:
+        bars.say("Fetching f.h5 from [a mirror]")
+        for done in (0, 30_000_000, 60_000_000):
+            bars.progress("f.h5", done, 60_000_000)
+    seen = screen.getvalue()
+    if terminal:
+        assert "Fetching f.h5 from [a mirror]\n" in seen
+        assert "60.0/60.0 MB" in seen
+    else:
+        assert seen == "Fetching f.h5 from [a mirror]\n"
