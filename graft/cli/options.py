@@ -19,13 +19,11 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="List so 
 Name = Annotated[str | None, typer.Option("--name", help="The dataset's name; the folder's, unless given.")]
 ValidationSplit = Annotated[
     float | None,
-    typer.Option(
-        "--validation-split", min=0, max=1, help="Fraction to validate on, where the folder has no split of its own."
-    ),
+    typer.Option("--validation-split", help="Fraction to validate on, where the folder has no split of its own."),
 ]
 TestSplit = Annotated[
     float | None,
-    typer.Option("--test-split", min=0, max=1, help="Fraction to test on, where the folder has no split of its own."),
+    typer.Option("--test-split", help="Fraction to test on, where the folder has no split of its own."),
 ]
 Boxes = Annotated[
     str | None,

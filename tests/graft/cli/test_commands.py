@@ -137,13 +137,14 @@ def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
         (3, ("jobs", "--url", "http://127.0.0.1:1"), "must answer at http://127.0.0.1:1/"),
         (4, ("train", "ds_1", "--model", "m", "--set", "colour=red"), "recipe has no field 'colour'"),
         (4, ("train", "ds_1", "--model", "m", "--epochs", "100000"), "recipe.epochs"),
+        (4, ("upload", Path(__file__).parent, "--validation-split", "1"), "validation_split: input should be less than 1"),
         (5, ("jobs", "job_none"), "There is no job job_none"),
         (5, ("watch", "job_none"), "There is no job job_none"),
         (5, ("models", "none"), "received 'none'"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_a_code(
-    graft: Graft, code: int, arguments: tuple[str, ...], sentence: str
+    graft: Graft, code: int, arguments: tuple[str | Path, ...], sentence: str
 ) -> None:
     done = graft(*arguments, code=code)
     assert done.stdout == ""
