@@ -17,7 +17,7 @@ from fastapi import Depends, Header, Request, Response
 from app import auth, json_route
 from app.deps import UseServices
 from graft.database import derived_id
-from graft.errors import Conflict, InvalidFields, NotFound
+from graft.errors import InvalidFields, NotFound
 from graft.idempotency import IdempotencyKeys
 
 HEADER: Final = "Idempotency-Key"
@@ -55,17 +55,11 @@ class Once:
         return found
 
     def make(self, prefix: str, get: Callable[[str], T], create: Callable[[str | None], T]) -> T:
-        """What `find` finds, or else what `create` makes of the id, which raises Conflict where that is taken."""
-        found = self.find(prefix, get)
-        if found is not None:
-            return found
-        try:
-            return create(self.id(prefix))
-        except Conflict:
-            found = self.find(prefix, get)  # the same request, sent twice at the same moment
-            if found is None:
-                raise
-            return found
+        """What `find` finds, or else what `create` makes.
+
+        create: with the id of what the same request has made a moment ago, it gives that.
+        """
+        return self.find(prefix, get) or create(self.id(prefix))
 
 
 async def _once(

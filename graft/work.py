@@ -58,11 +58,10 @@ class Work:
         metadata: dict[str, Any],
         id: str | None = None,
     ) -> Job:
-        """Queue a training run on the dataset's revision of this moment, under an id of the caller's where it has one.
+        """Queue a training run on the dataset's revision of this moment. With the id of a job that is there: that one.
 
         On a dataset that is being validated it waits for the revision that comes of that. Raises NotFound for the
-        dataset; Conflict when it has no revision and gets none by itself, for the built-in model's name, and for an id
-        that is taken.
+        dataset; Conflict when it has no revision and gets none by itself, and for the built-in model's name.
         """
         check_trainable(model)
         found = self._datasets.get(dataset)

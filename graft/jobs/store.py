@@ -46,15 +46,16 @@ class Jobs:
 
         A training on a dataset without a revision waits until the dataset is validated, and fails when it is rejected.
 
-        id: for a caller that must not create the job twice. Raises Conflict when there is a job with that id.
+        id: for a caller that must not create the job twice. With the id of one that is there: that one, as it is.
         """
+        job_id = id or new_id("job")
         try:
             with self._engine.begin() as connection:
                 if dataset is not None:
                     transitions.lock_dataset(connection, dataset)
                 job = transitions.queue(
                     connection,
-                    id=id or new_id("job"),
+                    id=job_id,
                     kind=kind,
                     model=model,
                     dataset=dataset,
@@ -65,9 +66,9 @@ class Jobs:
                 )
                 if dataset is not None and revision is None:  # its validation may have ended a moment ago
                     transitions.settle_waiting(connection, dataset)
-                    job = transitions.get(connection, job.id)
+                    job = transitions.get(connection, job_id)
         except IntegrityError:
-            raise Conflict(f"A job is created once; {id} is there already. Look at it, or choose another id.") from None
+            return self.get(job_id)
         return job
 
     def get(self, job_id: str) -> Job:

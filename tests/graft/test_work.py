@@ -9,7 +9,7 @@ from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Dataset, Datasets, NewDataset, SplitRequest
 from graft.errors import Conflict, InvalidInput, NotFound
 from graft.jobs import Job, Jobs
-from graft.training.recipe import parse_recipe
+from graft.training.recipe import Recipe, parse_recipe
 from graft.work import Work
 from tests.drawing import folder
 from tests.monitors import Recorder
@@ -59,12 +59,8 @@ class Place:
     def kinds(self) -> list[str]:
         return sorted(job.kind for job in self.jobs.list()[0])
 
-    def train(
-        self, dataset: str, model: str = "signs", id: str | None = None, recipe: str = "feature-extraction"
-    ) -> Job:
-        return self.work.train(
-            dataset=dataset, model=model, recipe=parse_recipe(recipe), priority=3, metadata={"who": "me"}, id=id
-        )
+    def train(self, dataset: str, *, model: str = "signs", recipe: Recipe = RECIPE, id: str | None = None) -> Job:
+        return self.work.train(dataset=dataset, model=model, recipe=recipe, priority=3, metadata={"who": "me"}, id=id)
 
 
 @pytest.fixture
@@ -115,6 +111,12 @@ def test_a_training_pins_the_revision(place: Place) -> None:
     assert place.bell == ["datasets", "training"]
 
 
+def test_a_training_with_an_id_is_queued_once(place: Place) -> None:
+    dataset = place.dataset(folder(2)).id
+    assert place.train(dataset, id="job_mine") == place.train(dataset, id="job_mine", model="other")
+    assert place.kinds() == ["train", "validate"]
+
+
 def test_a_training_waits_for_the_validation(place: Place) -> None:
     job = place.train(place.dataset(folder(5)).id)
     assert job.revision is None
@@ -149,5 +151,5 @@ def test_a_recipe_that_needs_validation_pictures_is_refused_without_them(place: 
     dataset = place.dataset(folder(2), validation_split=0)
     place.validate()
     with pytest.raises(InvalidInput, match="keep"):
-        place.train(dataset.id, recipe="fine-tuning")
+        place.train(dataset.id, recipe=parse_recipe("fine-tuning"))
     assert place.kinds() == ["validate"]

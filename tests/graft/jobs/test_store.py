@@ -213,10 +213,10 @@ def test_lists_are_newest_first_in_pages_that_do_not_overlap(jobs: Jobs) -> None
 
 def test_a_job_with_an_id_of_the_caller_s_is_created_once(jobs: Jobs) -> None:
     assert jobs.create("train", id="job_mine", model="m").id == "job_mine"
-    with pytest.raises(Conflict, match="job_mine is there already"):
-        jobs.create("train", id="job_mine", model="other")
+    jobs.cancel("job_mine")
+    assert jobs.create("train", id="job_mine", model="other") == jobs.get("job_mine")
     assert [(job.id, job.model) for job in jobs.list()[0]] == [("job_mine", "m")]
-    assert types(jobs, jobs.get("job_mine")) == ["queued"]
+    assert types(jobs, jobs.get("job_mine")) == ["queued", "cancelled"]
 
 
 def test_standings_of_several_jobs(jobs: Jobs) -> None:
