@@ -37,7 +37,7 @@ def asking(url: str, key: str | None) -> Iterator[Client]:
     except ApiError as error:
         fail(error.detail, _of_status(error.status))
     except Unreachable as error:
-        fail(str(error), AWAY)
+        fail(f"{error} Start it (make up), or name another --url.", AWAY)
     except GraftError as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:

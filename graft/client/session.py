@@ -70,7 +70,7 @@ def next_pause(failure: ApiError | Unreachable, tries: int) -> float | None:
 def unreachable(error: httpx.TransportError) -> Unreachable:
     url = error.request.url.copy_with(path="/", query=None)
     reason = str(error) or type(error).__name__
-    return Unreachable(f"Graft must answer at {url}; it does not: {reason}. Start it (make up), or name another --url.")
+    return Unreachable(f"Graft must answer at {url}; it does not: {reason}.")
 
 
 def _parse(call: Call[T], answer: httpx.Response) -> T:
