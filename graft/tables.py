@@ -80,8 +80,9 @@ datasets = Table(
     Column("revision", String(64)),  # set once ready, and kept while the next one is made
     Column("split_request", JSON, nullable=False),  # validation_split, test_split, split_seed
     Column("boxes", String(10), nullable=False, server_default="crop"),  # crop, whole: what marked objects make
-    Column("files", Integer, nullable=False, server_default="0"),  # added so far
-    Column("bytes", BigInteger, nullable=False, server_default="0"),  # of these files
+    Column("batches", JSON),  # ids of what was added, oldest first
+    Column("sealed", Integer, nullable=False, server_default="0"),  # so many of them make up the revision
+    Column("files", Integer, nullable=False, server_default="0"),  # in the batches
     Column("classes", JSON),
     Column("counts", JSON),  # {split: {class: pictures}}
     Column("checks", JSON),  # what is worth knowing, one entry a kind

@@ -1,10 +1,10 @@
 """The job of kind `validate`: decode every picture, split, write the manifest; the dataset is ready or rejected."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 
 from graft.database import reading
 from graft.datasets import layouts, rows
@@ -12,13 +12,13 @@ from graft.datasets.checks import Check
 from graft.datasets.files import DatasetFiles
 from graft.datasets.findings import Problem
 from graft.datasets.inspection import inspect
-from graft.datasets.layouts import Sources
+from graft.datasets.listing import Listing, Sources
 from graft.datasets.manifest import Manifest
+from graft.datasets.names import shown
 from graft.datasets.rows import Dataset
 from graft.datasets.validation import judge
 from graft.disk import room_for
 from graft.errors import InvalidInput
-from graft.tables import datasets as table
 from graft.types import Monitor
 
 
@@ -29,11 +29,14 @@ def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels
         splits = rows.split_request(connection, dataset_id)
     if dataset.state != "validating":
         return
-    added = files.added(dataset_id)
+    batches = files.batches(dataset)
     content = partial(files.content, dataset_id)
     try:
-        sources = Sources(added.batches, content, dataset.boxes, max_pixels)
+        sources = Sources(batches, content, dataset.boxes, max_pixels)
         listing = layouts.read(sources, partial(files.keep, dataset_id), monitor)
+        earlier = Manifest.read(files.manifest(dataset_id, dataset.revision)) if dataset.revision else None
+        if earlier:
+            _check_kept(earlier, listing)
     except InvalidInput as error:
         monitor.guard()
         _reject(engine, dataset, **_layout(str(error)))
@@ -45,11 +48,10 @@ def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels
         max_pixels=max_pixels,
         monitor=monitor,
     )
-    earlier = Manifest.read(files.manifest(dataset_id, dataset.revision)) if dataset.revision else None
     left_out = [Problem(note.path, note.code, note.message, left_out=True) for note in listing.notes]
     verdict = judge(pictures, looks, splits, earlier=earlier, left_out=left_out)
     found = {"problems": verdict.problems(), "checks": [asdict(check) for check in verdict.checks]}
-    ignored = sum(batch.ignored for batch in added.batches)
+    ignored = sum(batch.ignored for batch in batches)
     monitor.event("validated", {"files": len(pictures), "bad": verdict.bad, "ignored": ignored})
     monitor.guard()
     if verdict.rejected:
@@ -57,9 +59,20 @@ def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels
         return
     with room_for("A dataset"):
         verdict.manifest.write(files.manifest(dataset_id, verdict.manifest.revision))
-    files.write_added(dataset_id, replace(added, sealed=len(added.batches)))
-    revision = verdict.manifest.revision
-    _finish(engine, dataset, state="ready", revision=revision, **found, **_of(verdict.manifest))
+    made = {"revision": verdict.manifest.revision, "sealed": len(batches), **_of(verdict.manifest)}
+    rows.change(engine, dataset, state="ready", **made, **found)
+
+
+def _check_kept(earlier: Manifest, listing: Listing) -> None:
+    """New labels may make another layout of all files, and leave old pictures out. Raises InvalidInput."""
+    now = {file.path: file.label for file in listing.files}
+    lost = [picture.path for picture in earlier.pictures if now.get(picture.path) != earlier.classes[picture.label]]
+    if lost:
+        raise InvalidInput(
+            f"Every picture of a revision must keep its class in the next one; with what was added {len(lost):,} of "
+            f"{len(earlier.pictures):,} do not, such as {shown(lost[0])}. Add pictures and labels in the form that is "
+            "there, or make another dataset of them."
+        )
 
 
 def _layout(message: str) -> dict[str, Any]:
@@ -71,14 +84,8 @@ def _layout(message: str) -> dict[str, Any]:
 def _reject(engine: Engine, dataset: Dataset, manifest: Manifest | None = None, **found: Any) -> None:
     """A dataset that has a revision keeps it, and what is known of that."""
     of_manifest = _of(manifest) if manifest and not dataset.revision else {}
-    _finish(engine, dataset, state="rejected", **found, **of_manifest)
+    rows.change(engine, dataset, state="rejected", **of_manifest, **found)
 
 
 def _of(manifest: Manifest) -> dict[str, Any]:
     return {"classes": manifest.classes, "counts": manifest.counts()}
-
-
-def _finish(engine: Engine, dataset: Dataset, **values: Any) -> None:
-    with engine.begin() as connection:
-        mine = (table.c.id == dataset.id, table.c.state == "validating")
-        connection.execute(update(table).where(*mine).values(**values))

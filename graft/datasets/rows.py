@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from graft.datasets.layouts import Boxes
 from graft.datasets.splits import SplitRequest
@@ -29,8 +29,9 @@ class NewDataset:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A row. files: added so far; counts: split -> class -> pictures; created_at: epoch milliseconds.
+    """A row. counts: split -> class -> pictures; created_at: epoch milliseconds.
 
+    batches: ids of what was added, oldest first; sealed: so many of them make up the revision; files: in all of them.
     revision, classes and counts are those of the last revision, also while the next one is made. checks: what its
     validation found, one entry a kind; problems: file by file.
     """
@@ -40,6 +41,8 @@ class Dataset:
     state: State
     revision: str | None
     boxes: Boxes
+    batches: tuple[str, ...]
+    sealed: int
     files: int
     classes: tuple[str, ...] | None
     counts: dict[str, dict[str, int]] | None
@@ -53,7 +56,8 @@ COLUMNS = [table.c[field] for field in Dataset.__dataclass_fields__]
 
 def dataset_of(row: RowMapping) -> Dataset:
     values = {field: row[field] for field in Dataset.__dataclass_fields__}
-    return Dataset(**{**values, "classes": None if row["classes"] is None else tuple(row["classes"])})
+    classes = None if row["classes"] is None else tuple(row["classes"])
+    return Dataset(**{**values, "batches": tuple(row["batches"] or ()), "classes": classes})
 
 
 def get(connection: Connection, dataset_id: str, *, lock: bool = False) -> Dataset:
@@ -63,6 +67,16 @@ def get(connection: Connection, dataset_id: str, *, lock: bool = False) -> Datas
     if row is None:
         raise NotFound(f"There is no dataset {dataset_id!r}. GET /api/v1/datasets lists what is there.")
     return dataset_of(row)
+
+
+def change(engine: Engine, seen: Dataset, **values: Any) -> Dataset | None:
+    """Change the row, if state and batches are still as they were seen. Raises NotFound."""
+    with engine.begin() as connection:
+        now = get(connection, seen.id, lock=True)
+        if (now.state, now.batches) != (seen.state, seen.batches):
+            return None
+        statement = update(table).where(table.c.id == seen.id).values(**values)
+        return dataset_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
 
 
 def split_request(connection: Connection, dataset_id: str) -> SplitRequest:

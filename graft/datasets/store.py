@@ -3,30 +3,32 @@
 open ──commit──> validating ──> ready | rejected
   ^                               │
   └── add: the next revision ─────┘  (rejected: only where there is a revision to go back to)
+
+A change is made to a row as it was seen, or not at all: files are read and written without holding a lock.
 """
 
 import builtins
-from contextlib import AbstractContextManager
-from dataclasses import asdict
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, delete, exists, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from graft import images
 from graft.database import new_id, newest_first, now_ms, reading
 from graft.datasets import job, layouts, rows
 from graft.datasets.archives import ArchiveLimits
-from graft.datasets.batches import Added, Batch
+from graft.datasets.batches import Batch, count, new_in
 from graft.datasets.files import DatasetFiles
 from graft.datasets.intake import Intake
-from graft.datasets.layouts import Sources
+from graft.datasets.listing import Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.rows import COLUMNS, Dataset, NewDataset, State, dataset_of
-from graft.errors import Conflict, NotFound, TooLarge
+from graft.errors import Conflict, NotFound
 from graft.tables import datasets as table
 from graft.tables import jobs, unfinished
 from graft.types import Interpolation, Monitor
@@ -53,104 +55,107 @@ class Datasets:
 
         Raises InvalidInput when the files make no dataset, DiskFull; nothing is kept then.
         """
-        dataset_id = id or new_id("ds")
-        added = Added((intake.batch(),))
-        layouts.check(Sources(added.batches, intake.content, new.boxes))
-        if not self._files.create(dataset_id, intake, added):
-            return self._being_made(dataset_id)
-        try:
-            return self._insert(dataset_id, new, "validating", added)
-        except BaseException:
+        dataset_id, batch = id or new_id("ds"), intake.batch()
+        layouts.check(Sources((batch,), intake.content, new.boxes))
+        while not self._files.create(dataset_id, intake, batch):
+            with suppress(NotFound):
+                return self.get(dataset_id)
+            if not self._files.left_behind(dataset_id):
+                raise Conflict(
+                    f"A dataset is made once; {dataset_id} is being made by another call. Ask again soon.",
+                    retry_after=RETRY_SECONDS,
+                )
             self._files.discard(dataset_id)
+        try:
+            return self._insert(dataset_id, new, "validating", (batch,))
+        except BaseException:
+            # Not where the row may be there after all: without it, the folder is swept later.
+            with suppress(SQLAlchemyError), reading(self._engine) as connection:
+                if not connection.scalar(select(exists().where(table.c.id == dataset_id))):
+                    self._files.discard(dataset_id)
             raise
 
     def open(self, new: NewDataset, *, id: str | None = None) -> Dataset:
         """A dataset without files yet. With the id of one that is there: that one."""
         dataset_id = id or new_id("ds")
         try:
-            return self._insert(dataset_id, new, "open", Added())
+            return self._insert(dataset_id, new, "open", ())
         except IntegrityError:
             return self.get(dataset_id)
 
-    def _insert(self, dataset_id: str, new: NewDataset, state: State, added: Added) -> Dataset:
+    def _insert(self, dataset_id: str, new: NewDataset, state: State, batches: tuple[Batch, ...]) -> Dataset:
         values = {"id": dataset_id, "name": new.name, "state": state, "boxes": new.boxes, "problems": []}
-        sizes = {"files": added.count(), "bytes": added.size()}
+        added = {"batches": [batch.id for batch in batches], "files": count(batches)}
+        statement = insert(table).values(**values, **added, split_request=asdict(new.splits), created_at=now_ms)
         with self._engine.begin() as connection:
-            statement = insert(table).values(**values, **sizes, split_request=asdict(new.splits), created_at=now_ms)
-            connection.execute(statement)
-        return self.get(dataset_id)
-
-    def _being_made(self, dataset_id: str) -> Dataset:
-        try:
-            return self.get(dataset_id)
-        except NotFound:
-            raise Conflict(
-                f"A dataset is made once; {dataset_id} is being made by another call. Ask again soon.",
-                retry_after=RETRY_SECONDS,
-            ) from None
+            return dataset_of(connection.execute(statement.returning(*COLUMNS)).mappings().one())
 
     def add(self, dataset_id: str, intake: Intake, *, batch_id: str | None = None) -> Dataset:
         """Add what was taken in, all of it or nothing. On a dataset that has a revision this opens the next one.
 
-        A batch whose id was added before changes nothing. Raises NotFound, TooLarge, DiskFull, Conflict while it is
-        validated, for a rejected one, and for a path that has other content already.
+        A batch whose files are all there changes nothing. Raises NotFound, InvalidInput, TooLarge, DiskFull, Conflict
+        while it is validated, for a rejected one, and for a path that has other content already.
         """
         batch = intake.batch(batch_id)
-        self._with(self.get(dataset_id), batch)  # refused before anything is moved
-        self._files.move_in(dataset_id, intake)
-        with self._engine.begin() as connection:
-            added = self._with(rows.get(connection, dataset_id, lock=True), batch)
-            self._files.write_added(dataset_id, added)
-            sizes = {"files": added.count(), "bytes": added.size()}
-            connection.execute(update(table).where(table.c.id == dataset_id).values(state="open", **sizes))
-        return self.get(dataset_id)
+        while True:
+            dataset = self.get(dataset_id)
+            if batch.id in dataset.batches:
+                return dataset
+            before = self._files.batches(_kept(dataset))
+            new = new_in(batch, before, self._limits)
+            if not new.entries:
+                return dataset
+            # Whatever happens next, files and batch can stay: nothing refers to them before the row does.
+            self._files.move_in(dataset_id, intake)
+            self._files.write_batch(dataset_id, new)
+            after = (*before, new)
+            added = {"batches": [each.id for each in after], "files": count(after)}
+            if changed := rows.change(self._engine, dataset, state="open", **added):
+                return changed
 
     def check_open(self, dataset_id: str) -> None:
         """Whether files may be added, before they are taken in. Raises NotFound; Conflict as `add` does."""
-        _check_open(self.get(dataset_id))
+        _kept(self.get(dataset_id))
 
     def with_batch(self, dataset_id: str, batch_id: str) -> Dataset:
         """The dataset that the batch was added to. Raises NotFound."""
         dataset = self.get(dataset_id)
-        if not any(batch.id == batch_id for batch in self._files.added(dataset_id).batches):
+        if batch_id not in dataset.batches:
             raise NotFound(f"Dataset {dataset_id} has no batch {batch_id!r}.")
         return dataset
-
-    def _with(self, dataset: Dataset, batch: Batch) -> Added:
-        """What the dataset holds once the batch is added."""
-        _check_open(dataset)
-        added = self._files.added(dataset.id)
-        if dataset.state == "rejected":
-            added = added.of_the_revision()
-        added = added.plus(batch)
-        limits = self._limits
-        if added.count() > limits.entries or added.size() > limits.bytes:
-            raise TooLarge(
-                f"A dataset may have at most {limits.entries:,} files and {limits.bytes:,} bytes; with this batch it "
-                f"would have {added.count():,} files and {added.size():,} bytes. Send fewer pictures."
-            )
-        return added
 
     def commit(self, dataset_id: str) -> Dataset:
         """Seal an open dataset, which then waits for `validate`. One that is past that stays as it is.
 
-        Raises NotFound; InvalidInput when the files make no dataset, which leaves it open; Conflict for a rejected one,
-        and when files are added meanwhile.
+        Raises NotFound; InvalidInput when the files make no dataset, which leaves it open; Conflict for a rejected one.
         """
-        dataset = self.get(dataset_id)
-        if dataset.state == "rejected":
-            raise Conflict(
-                f"A dataset must be open to be committed; {dataset_id} was rejected. Upload a corrected one."
-            )
-        if dataset.state == "open":
-            batches = self._files.added(dataset_id).batches
+        while True:
+            dataset = self.get(dataset_id)
+            if dataset.state == "rejected":
+                remedy = "Add corrected files to it." if dataset.revision else "Upload a corrected one."
+                raise Conflict(f"A dataset must be open to be committed; {dataset_id} was rejected. {remedy}")
+            if dataset.state != "open":
+                return dataset
+            batches = self._files.batches(dataset)
             layouts.check(Sources(batches, partial(self._files.content, dataset_id), dataset.boxes))
-            unchanged = (table.c.id == dataset_id, table.c.state == "open", table.c.files == dataset.files)
-            with self._engine.begin() as connection:
-                sealed = connection.execute(update(table).where(*unchanged).values(state="validating")).rowcount
-            if not sealed and self.get(dataset_id).state == "open":
-                raise Conflict(f"No files may be added during a commit; {dataset_id} got some. Commit it again.")
-        return self.get(dataset_id)
+            if sealed := rows.change(self._engine, dataset, state="validating"):
+                return sealed
+
+    def drop_added(self, dataset_id: str) -> Dataset:
+        """Take back what was added since the last revision: the dataset is ready again, or open and empty.
+
+        Raises NotFound, Conflict while it is validated and for a rejected one without a revision.
+        """
+        while True:
+            dataset = self.get(dataset_id)
+            if dataset.state == "ready":
+                return dataset
+            _kept(dataset)
+            kept = replace(dataset, batches=dataset.batches[: dataset.sealed])
+            state = "ready" if dataset.revision else "open"
+            files = count(self._files.batches(kept))
+            if changed := rows.change(self._engine, dataset, state=state, batches=[*kept.batches], files=files):
+                return changed
 
     # Looking at them.
 
@@ -207,33 +212,35 @@ class Datasets:
 
     def delete(self, dataset_id: str) -> None:
         """Remove row and files. Raises NotFound; Conflict while a job that is not finished uses the dataset."""
-        used = exists().where(jobs.c.dataset == dataset_id, unfinished)
         with self._engine.begin() as connection:
-            statement = delete(table).where(table.c.id == dataset_id, ~used).returning(table.c.id)
-            gone = connection.execute(statement).all()
-        if not gone:
-            self.get(dataset_id)
-            raise Conflict(
-                f"A dataset can be deleted once no job uses it; a job that is not finished uses {dataset_id}. "
-                "Wait for it, or cancel it.",
-                retry_after=RETRY_SECONDS,
-            )
+            rows.get(connection, dataset_id, lock=True)  # from here on no job is taken on for it
+            if connection.scalar(select(exists().where(jobs.c.dataset == dataset_id, unfinished))):
+                raise Conflict(
+                    f"A dataset can be deleted once no job uses it; a job that is not finished uses {dataset_id}. "
+                    "Wait for it, or cancel it.",
+                    retry_after=RETRY_SECONDS,
+                )
+            connection.execute(delete(table).where(table.c.id == dataset_id))
         self._files.discard(dataset_id)
 
     def sweep(self) -> None:
         """Remove what a crash left behind over a day ago: what was taken in, and folders without a row."""
         with reading(self._engine) as connection:
-            known = set(connection.execute(select(table.c.id)).scalars())
+            found = connection.execute(select(table.c.id, table.c.batches)).all()
+        known = {dataset_id: batches or () for dataset_id, batches in found}
         self._files.sweep(known)
 
 
-def _check_open(dataset: Dataset) -> None:
-    """Raises Conflict where nothing can be added."""
+def _kept(dataset: Dataset) -> Dataset:
+    """With the batches that more can be added to: of a rejected one, those of its revision. Raises Conflict."""
     rule = "Files are added to a dataset that is open or ready"
     if dataset.state == "validating":
         raise Conflict(f"{rule}; {dataset.id} is validating. Ask again soon.", retry_after=RETRY_SECONDS)
-    if dataset.state == "rejected" and dataset.revision is None:
+    if dataset.state != "rejected":
+        return dataset
+    if dataset.revision is None:
         raise Conflict(f"{rule}; {dataset.id} was rejected. Upload a corrected one.")
+    return replace(dataset, batches=dataset.batches[: dataset.sealed])
 
 
 def _is_hash(value: str) -> bool:

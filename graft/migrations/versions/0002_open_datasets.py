@@ -10,7 +10,8 @@ down_revision = "0001"
 def upgrade() -> None:
     op.add_column("datasets", sa.Column("boxes", sa.String(length=10), nullable=False, server_default="crop"))
     op.add_column("datasets", sa.Column("files", sa.Integer(), nullable=False, server_default="0"))
-    op.add_column("datasets", sa.Column("bytes", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("datasets", sa.Column("batches", sa.JSON(), nullable=True))
+    op.add_column("datasets", sa.Column("sealed", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("datasets", sa.Column("checks", sa.JSON(), nullable=True))
     op.create_table(
         "idempotency_keys",

@@ -1,5 +1,6 @@
 """Datasets that are filled by several calls, and the next revision of one that is ready."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,82 @@ def test_a_next_revision_that_is_rejected_leaves_the_last_one(datasets: Datasets
     assert datasets.validate(ready.id, Recorder()).state == "ready"
 
 
+def test_what_was_added_can_be_taken_back(datasets: Datasets, empty: Dataset, ready: Dataset) -> None:
+    add(datasets, empty.id, {"x.png": b"lies in no class"})
+    assert (datasets.drop_added(empty.id).state, datasets.get(empty.id).files) == ("open", 0)
+    assert datasets.drop_added(ready.id) == ready
+    add(datasets, ready.id, {"x.png": b"lies in no class"})
+    with pytest.raises(InvalidInput, match="class folder"):
+        datasets.commit(ready.id)
+    assert datasets.drop_added(ready.id) == ready
+    add(datasets, ready.id, BAD)
+    datasets.commit(ready.id)
+    with pytest.raises(Conflict, match="is validating"):
+        datasets.drop_added(ready.id)
+    datasets.validate(ready.id, Recorder())
+    back = datasets.drop_added(ready.id)
+    assert (back.state, back.revision, back.files) == ("ready", ready.revision, 15)
+
+
+def test_labels_in_another_form_do_not_drop_the_old_pictures(datasets: Datasets, ready: Dataset) -> None:
+    table = b"file_name,label\n" + b"".join(b"%d.jpg,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(4))
+    pictures = {f"more/{i}.jpg": data for i, data in enumerate(folder(2, start=50).values()) if i < 4}
+    add(datasets, ready.id, {"more/metadata.csv": table, **pictures})
+    datasets.commit(ready.id)
+    rejected = datasets.validate(ready.id, Recorder())
+    assert (rejected.state, rejected.revision) == ("rejected", ready.revision)
+    assert "must keep its class in the next one; with what was added 15 of 15 do not" in rejected.problems[0]["message"]
+
+
+def test_a_second_validation_publishes_nothing_of_the_past(datasets: Datasets) -> None:
+    dataset = create(datasets, folder(5))
+
+    class Meanwhile(Recorder):
+        """Another job validates the dataset, and files are added and committed, before this one concludes."""
+
+        def guard(self) -> None:
+            if datasets.get(dataset.id).revision is None:
+                datasets.validate(dataset.id, Recorder())
+                add(datasets, dataset.id, folder(2, start=50))
+                datasets.commit(dataset.id)
+
+    after = datasets.validate(dataset.id, Meanwhile())
+    assert (after.state, after.files) == ("validating", 21)
+    ready = datasets.validate(dataset.id, Recorder())
+    assert (ready.state, len(splits(datasets, ready))) == ("ready", 21)
+
+
+def test_a_call_that_comes_again_late_opens_nothing(datasets: Datasets, empty: Dataset) -> None:
+    add(datasets, empty.id, folder(5), batch_id="batch_1")
+    datasets.commit(empty.id)
+    ready = datasets.validate(empty.id, Recorder())
+    for batch_id in ("batch_1", "batch_2"):
+        assert add(datasets, empty.id, folder(5), batch_id=batch_id) == ready
+    assert datasets.with_batch(empty.id, "batch_1") == ready
+
+
+def test_names_go_together_across_calls(datasets: Datasets, ready: Dataset) -> None:
+    for name in ("DISCS/9.jpg", "discs/0.jpg/1.jpg"):
+        with pytest.raises(InvalidInput, match=r"Names in an upload must differ|must be a file's or a folder's"):
+            add(datasets, ready.id, {name: b"x"})
+    assert datasets.get(ready.id) == ready
+
+
+def test_files_that_no_revision_holds_are_swept_after_a_day(datasets: Datasets, ready: Dataset, tmp_path: Path) -> None:
+    def kept() -> int:
+        return len(list((tmp_path / "home/datasets" / ready.id).glob("files/*/*")))
+
+    add(datasets, ready.id, BAD)
+    datasets.drop_added(ready.id)
+    datasets.sweep()
+    assert kept() == 27
+    for path in (tmp_path / "home/datasets" / ready.id).rglob("*"):
+        os.utime(path, (0, 0))
+    datasets.sweep()
+    assert kept() == 15
+    assert datasets.validate(ready.id, Recorder()) == ready
+
+
 def test_calls_at_once_lose_nothing(datasets: Datasets, empty: Dataset) -> None:
     start = threading.Barrier(4)
 
@@ -155,6 +232,20 @@ def test_an_id_makes_one_dataset(datasets: Datasets) -> None:
             made.append(datasets.create(intake, NewDataset("b"), id="ds_b"))
     assert made[0] == made[1]
     assert len(datasets.list()[0]) == 2
+
+
+def test_a_folder_that_a_crash_left_without_a_row_is_made_anew(datasets: Datasets, tmp_path: Path) -> None:
+    def make() -> Dataset:
+        with datasets.intake() as intake:
+            take_in(intake, folder(1))
+            return datasets.create(intake, NewDataset("b"), id="ds_b")
+
+    left = tmp_path / "home/datasets/ds_b"
+    (left / "files").mkdir(parents=True)
+    with pytest.raises(Conflict, match="is being made by another call"):
+        make()
+    os.utime(left, (0, 0))
+    assert make().state == "validating"
 
 
 def test_a_dataset_that_was_never_filled_can_be_deleted(datasets: Datasets, empty: Dataset) -> None:

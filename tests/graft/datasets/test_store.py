@@ -10,7 +10,7 @@ import pytest
 
 from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Datasets, NewDataset, SplitRequest
-from graft.datasets.batches import Added
+from graft.datasets.batches import Batch
 from graft.errors import (
     Conflict,
     DiskFull,
@@ -171,11 +171,12 @@ def test_nothing_is_kept_of_what_is_refused(
 def test_a_full_disk_is_named_and_nothing_is_kept(
     datasets: Datasets, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(_added: Added, path: Path) -> None:
+    def write(_batch: Batch, path: Path) -> None:
+        path.parent.mkdir()
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Added, "write", write)
+    monkeypatch.setattr(Batch, "write", write)
     with pytest.raises(DiskFull, match="needs room under GRAFT_HOME"):
         create(datasets, folder(1))
     assert left_in(root) == []
