@@ -2,16 +2,25 @@
 
 import json
 import shlex
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
+import typer
+
+from graft.cli.terminal import line
 from graft.client.bodies import Folder
 from graft.client.request import Call
 
 JOB = "__JOB__"  # an id that is known only when the line before has run: the shell's variable JOB
 
 
-def line(call: Call[Any], url: str, key: str | None) -> str:
+def end_with(call: Call[Any], url: str, key: str | None) -> NoReturn:
+    """The program prints the curl and ends, instead of doing what it does."""
+    line(command(call, url, key))
+    raise typer.Exit
+
+
+def command(call: Call[Any], url: str, key: str | None) -> str:
     """One line. The key itself is never in it."""
     words = ["curl -sS", *_method(call), *([] if key is None else ['-H "X-API-Key: $GRAFT_API_KEY"'])]
     if call.accept == "text/event-stream":

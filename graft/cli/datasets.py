@@ -22,8 +22,10 @@ from graft.cli.options import (
     ValidationSplit,
     Wait,
 )
-from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
+from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_list, show_one, show_table
 from graft.client import Dataset, calls
+
+COLUMNS = ("DATASET", "NAME", "STATE", "HOLDS", "CREATED")
 
 
 def upload(
@@ -51,8 +53,7 @@ def upload(
             on_progress=bars.uploaded,
         )
         if curl:
-            line(curls.line(call, url, key))
-            return
+            curls.end_with(call, url, key)
         dataset = send(client, call, bars)
         if wait:
             seen = f"{program()} datasets {dataset.id}"
@@ -86,24 +87,18 @@ def show(
     """List datasets, newest first, or show one."""
     with asking(url, key) as client:
         if curl:
-            call = calls.dataset(dataset) if dataset else calls.datasets(state=state, limit=limit)
-            line(curls.line(call, url, key))
-        elif dataset is None:
-            found = list(islice(client.datasets(state=state), limit))
-            if json:
-                show_json(found)
-            else:
-                rows = [(each.id, each.name, each.state, pictures(each), instant(each.created_at)) for each in found]
-                show_table(("DATASET", "NAME", "STATE", "HOLDS", "CREATED"), rows)
+            curls.end_with(calls.dataset(dataset) if dataset else calls.datasets(state=state, limit=limit), url, key)
+        if dataset:
+            show_one(client.dataset(dataset), _details, as_json=json)
         else:
-            one = client.dataset(dataset)
-            if json:
-                show_json(one)
-            else:
-                _show_one(one)
+            show_list(islice(client.datasets(state=state), limit), COLUMNS, _row, as_json=json)
 
 
-def _show_one(dataset: Dataset) -> None:
+def _row(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.id, dataset.name, dataset.state, pictures(dataset), instant(dataset.created_at)
+
+
+def _details(dataset: Dataset) -> None:
     show_fields(
         id=dataset.id,
         name=dataset.name,
@@ -131,7 +126,6 @@ def delete(
     with asking(url, key) as client:
         call = calls.delete_dataset(dataset)
         if curl:
-            line(curls.line(call, url, key))
-        else:
-            client.ask(call)
-            line(f"{dataset} is deleted.")
+            curls.end_with(call, url, key)
+        client.ask(call)
+    line(f"{dataset} is deleted.")

@@ -1,5 +1,6 @@
 """Commands about models: ask them, list them."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 from graft.cli import curl as curls
 from graft.cli.ending import asking
 from graft.cli.options import URL, Curl, Json, Key, Limit, Url
-from graft.cli.terminal import instant, line, show_fields, show_json, show_table
+from graft.cli.terminal import instant, line, show_fields, show_list, show_one, show_table
 from graft.client import Model, Prediction, calls
 from graft.client.pictures import batches
 
@@ -33,13 +34,10 @@ def predict(
     with asking(url, key) as client:
         if curl:
             for batch in batches(pictures):
-                line(curls.line(calls.predict(model, batch, top=top, version=version, alias=alias), url, key))
+                line(curls.command(calls.predict(model, batch, top=top, version=version, alias=alias), url, key))
             return
         answer = client.predict(model, pictures, top=top, version=version, alias=alias)
-    if json:
-        show_json(answer)
-    else:
-        _show_prediction(pictures, answer)
+    show_one(answer, partial(_show_prediction, pictures), as_json=json)
 
 
 def embed(
@@ -52,10 +50,10 @@ def embed(
 ) -> None:
     """Print the trunk's features of pictures, as JSON."""
     with asking(url, key) as client:
+        call = calls.embed(pictures, layer=layer, pooling=pooling)
         if curl:
-            line(curls.line(calls.embed(pictures, layer=layer, pooling=pooling), url, key))
-        else:
-            line(client.embed(pictures, layer=layer, pooling=pooling).model_dump_json())
+            curls.end_with(call, url, key)
+        line(client.ask(call).model_dump_json())
 
 
 def show(
@@ -69,20 +67,11 @@ def show(
     """List models, or show one."""
     with asking(url, key) as client:
         if curl:
-            line(curls.line(calls.model(model) if model else calls.models(limit=limit), url, key))
-        elif model is None:
-            found = list(islice(client.models(), limit))
-            if json:
-                show_json(found)
-            else:
-                rows = [(each.name, str(len(each.versions)), _aliases(each)) for each in found]
-                show_table(("MODEL", "VERSIONS", "ALIASES"), rows)
+            curls.end_with(calls.model(model) if model else calls.models(limit=limit), url, key)
+        if model:
+            show_one(client.model(model), _details, as_json=json)
         else:
-            one = client.model(model)
-            if json:
-                show_json(one)
-            else:
-                _show_one(one)
+            show_list(islice(client.models(), limit), ("MODEL", "VERSIONS", "ALIASES"), _row, as_json=json)
 
 
 def _show_prediction(pictures: list[Path], answer: Prediction) -> None:
@@ -94,7 +83,11 @@ def _show_prediction(pictures: list[Path], answer: Prediction) -> None:
     show_table(("PICTURE", "LABEL", "PROBABILITY"), rows)
 
 
-def _show_one(model: Model) -> None:
+def _row(model: Model) -> tuple[str, ...]:
+    return model.name, str(len(model.versions)), _aliases(model)
+
+
+def _details(model: Model) -> None:
     show_fields(name=model.name, aliases=_aliases(model))
     rows = [
         (

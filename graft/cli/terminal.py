@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -23,6 +23,8 @@ from rich.table import Table
 from graft.client import Event
 from graft.client import Progress as JobProgress
 from graft.client.answers import Answer
+
+A = TypeVar("A", bound=Answer)
 
 UPLOADING = "Uploading"
 STAGES = {
@@ -45,6 +47,23 @@ def show_json(thing: Answer | Sequence[Answer] | Mapping[str, Any]) -> None:
 
     value = [plain(each) for each in thing] if isinstance(thing, list) else plain(thing)
     line(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_list(things: Iterable[A], columns: Sequence[str], row: Callable[[A], Sequence[str]], *, as_json: bool) -> None:
+    """Many things: as JSON, or a row for each."""
+    found = list(things)
+    if as_json:
+        show_json(found)
+    else:
+        show_table(columns, [row(each) for each in found])
+
+
+def show_one(thing: A, details: Callable[[A], None], *, as_json: bool) -> None:
+    """One thing: as JSON, or as `details` shows it."""
+    if as_json:
+        show_json(thing)
+    else:
+        details(thing)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -24,11 +24,12 @@ from graft.cli.options import (
     ValidationSplit,
     Wait,
 )
-from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_table
+from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_list, show_one
 from graft.client import Job, calls
 from graft.client.request import Call
 from graft.errors import InvalidInput
 
+COLUMNS = ("JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
 Set = Annotated[
     list[str] | None,
@@ -70,11 +71,10 @@ def train(
         }
         call = _call(source, model, recipe, upload_options, bars)
         if curl:
-            line(curls.assignment(curls.line(call, url, key)))
+            line(curls.assignment(curls.command(call, url, key)))
             if wait:
-                line(curls.line(calls.live_events(curls.JOB), url, key))
-            line(curls.line(calls.job(curls.JOB), url, key))
-            return
+                line(curls.command(calls.live_events(curls.JOB), url, key))
+            curls.end_with(calls.job(curls.JOB), url, key)
         job = send(client, call, bars)
         if wait:
             with leaving(goes_on(job.id), bars):
@@ -89,8 +89,7 @@ def watch(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl:
     """Watch a job until it ends. Ctrl-C leaves it running."""
     with asking(url, key) as client, Bars() as bars:
         if curl:
-            line(curls.line(calls.live_events(job), url, key))
-            return
+            curls.end_with(calls.live_events(job), url, key)
         with leaving(goes_on(job), bars):
             ended = follow(client, client.job(job), bars)
     _end(ended, wait=True, json=json)
@@ -109,24 +108,11 @@ def jobs(
     """List jobs, newest first, or show one."""
     with asking(url, key) as client:
         if curl:
-            call = calls.job(job) if job else calls.jobs(state=state, model=model, limit=limit)
-            line(curls.line(call, url, key))
-        elif job is None:
-            found = list(islice(client.jobs(state=state, model=model), limit))
-            if json:
-                show_json(found)
-            else:
-                rows = [
-                    (each.id, each.kind, each.state, _about(each), _where(each), instant(each.created_at))
-                    for each in found
-                ]
-                show_table(("JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED"), rows)
+            curls.end_with(calls.job(job) if job else calls.jobs(state=state, model=model, limit=limit), url, key)
+        if job:
+            show_one(client.job(job), _details, as_json=json)
         else:
-            one = client.job(job)
-            if json:
-                show_json(one)
-            else:
-                _show_one(one)
+            show_list(islice(client.jobs(state=state, model=model), limit), COLUMNS, _row, as_json=json)
 
 
 def cancel(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl: Curl = False) -> None:
@@ -134,13 +120,9 @@ def cancel(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl
     with asking(url, key) as client:
         call = calls.cancel(job)
         if curl:
-            line(curls.line(call, url, key))
-            return
+            curls.end_with(call, url, key)
         stopped = client.ask(call)
-    if json:
-        show_json(stopped)
-    else:
-        line(f"{stopped.id} is {stopped.state}.")
+    show_one(stopped, lambda job: line(f"{job.id} is {job.state}."), as_json=json)
 
 
 def _recipe(preset: str | None, epochs: int | None, fields: list[str]) -> dict[str, Any] | None:
@@ -199,7 +181,7 @@ def _where(job: Job) -> str:
     return f"{now.phase}, {now.step} of {now.steps}" if now.step is not None else now.phase
 
 
-def _show_one(job: Job) -> None:
+def _details(job: Job) -> None:
     show_fields(
         id=job.id,
         kind=job.kind,
