@@ -37,6 +37,12 @@ class Work:
         self._validate(committed)
         return committed
 
+    def dataset_again(self, dataset_id: str) -> Dataset:
+        """A dataset that is there, for a caller who asks for it to be made once more. Raises NotFound."""
+        found = self._datasets.get(dataset_id)
+        self._validate(found)  # the first call may have ended before it came to that
+        return found
+
     def queue_forgotten_validations(self) -> None:
         """Those that a crash between a dataset's row and its job's row has left without a job."""
         for dataset_id in self._datasets.validating():
@@ -60,8 +66,9 @@ class Work:
     ) -> Job:
         """Queue a training run on the dataset's revision of this moment. With the id of a job that is there: that one.
 
-        On a dataset that is being validated it waits for the revision that comes of that. Raises NotFound for the
-        dataset; Conflict when it has no revision and gets none by itself, and for the built-in model's name.
+        On a dataset that is being validated for the first time it waits for the revision that comes of that. Raises
+        NotFound for the dataset; Conflict when it has no revision and gets none by itself, and for the built-in model's
+        name.
         """
         check_trainable(model)
         found = self._datasets.get(dataset)
@@ -84,10 +91,10 @@ class Work:
 
 def _revision(found: Dataset) -> str | None:
     """What a training that is asked for now works on; None: what comes of the validation that is under way."""
-    if found.state == "validating":
-        return None
     if found.revision is not None:
         return found.revision
+    if found.state == "validating":
+        return None
     rule = "A dataset must be committed and valid before a job trains on it"
     if found.state == "open":
         raise Conflict(f"{rule}; {found.id} is open. Add files, then POST /api/v1/datasets/{found.id}/commit.")

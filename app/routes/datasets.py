@@ -53,7 +53,7 @@ async def create(
         response.status_code = 201
         response.headers["Location"] = f"{URL}/{opened.id}"
         return DatasetAnswer.of(opened)
-    dataset = await run_in_threadpool(once.find, "ds", services.datasets.get)
+    dataset = await run_in_threadpool(once.find, "ds", services.work.dataset_again)
     if dataset is None:
         dataset = await _upload(request, services, query, once.id("ds"))
     _announce(response, dataset)

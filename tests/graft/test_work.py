@@ -12,6 +12,7 @@ from graft.jobs import Job, Jobs
 from graft.training.recipe import Recipe, parse_recipe
 from graft.work import Work
 from tests.drawing import folder
+from tests.graft.datasets.filling import take_in
 from tests.monitors import Recorder
 
 RECIPE = parse_recipe("feature-extraction")
@@ -36,10 +37,7 @@ class Place:
 
     def dataset(self, files: Mapping[str, bytes], *, id: str | None = None, validation_split: float = 0.2) -> Dataset:
         with self.datasets.intake() as intake:
-            for name, data in files.items():
-                intake.begin(name)
-                intake.write(data)
-                intake.end()
+            take_in(intake, files)
             return self.work.dataset(intake, NewDataset("shapes", SplitRequest(validation_split)), id=id)
 
     def validate(self) -> None:
@@ -109,6 +107,27 @@ def test_a_training_pins_the_revision(place: Place) -> None:
     assert (job.recipe, job.priority, job.metadata) == (RECIPE.model_dump(mode="json"), 3, {"who": "me"})
     assert revision
     assert place.bell == ["datasets", "training"]
+
+
+def test_a_call_that_is_repeated_finds_the_validation_that_the_first_one_did_not_come_to(place: Place) -> None:
+    dataset = place.dataset(folder(2), id="ds_1")
+    place.lose_jobs()
+    for _ in range(2):
+        assert place.work.dataset_again("ds_1") == dataset
+        assert place.kinds() == ["validate"]
+
+
+def test_a_training_pins_the_last_revision_while_the_next_one_is_validated(place: Place) -> None:
+    dataset = place.dataset(folder(4))
+    place.validate()
+    revision = place.datasets.get(dataset.id).revision
+    with place.datasets.intake() as intake:
+        take_in(intake, folder(1, start=9))
+        place.datasets.add(dataset.id, intake)
+    assert place.work.commit(dataset.id).state == "validating"
+    job = place.work.train(dataset=dataset.id, model="m", recipe=RECIPE, priority=0, metadata={})
+    assert revision is not None
+    assert job.revision == revision
 
 
 def test_a_training_with_an_id_is_queued_once(place: Place) -> None:
