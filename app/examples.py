@@ -54,9 +54,26 @@ DATASET: dict[str, Any] = {
     "revision": "6f1ed002ab5595859014ebf0951522d9f9b2d5c5b0a5b0d9a0e8f9c2b1d3e4f5",
     "files": 398,
     "classes": ["0", "1"],
-    "counts": {"train": {"0": 160, "1": 158}, "validation": {"0": 40, "1": 39}},
-    "checks": [],
-    "problems": [{"path": "1/broken.jpg", "code": "not_a_picture", "message": "The picture's data ends early."}],
+    "counts": {"train": {"0": 160, "1": 158}, "validation": {"0": 40, "1": 39}, "test": {"0": 0, "1": 0}},
+    "checks": [
+        {
+            "code": "truncated",
+            "severity": "warning",
+            "count": 1,
+            "examples": ["1/broken.jpg"],
+            "message": "Files that end too early, and are left out: 1 of 398.",
+            "advice": "They were cut off in a copy or a download: take them from where they are whole.",
+        }
+    ],
+    "problems": [
+        {
+            "path": "1/broken.jpg",
+            "code": "truncated",
+            "message": "A picture must be readable to its end; this JPEG file is truncated: it ends too early. "
+            "Copy it again from where it is whole.",
+            "left_out": True,
+        }
+    ],
     "created_at": "2026-11-24T09:00:00Z",
 }
 JOB: dict[str, Any] = {

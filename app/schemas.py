@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
@@ -134,8 +134,31 @@ class DatasetRequest(BaseModel):
         return NewDataset(self.name or "dataset", splits, self.boxes)
 
 
+class Check(BaseModel):
+    """What is worth knowing of a dataset, one entry a code. Errors reject it.
+
+    `examples`: up to five paths, or names of classes where it is about classes.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    count: int
+    examples: list[str]
+    message: str
+    advice: str
+
+
+class FileProblem(BaseModel):
+    """`path` is null where it is about the whole set. `left_out`: the file is not used."""
+
+    path: str | None
+    code: str
+    message: str
+    left_out: bool = False
+
+
 class DatasetAnswer(BaseModel):
-    """`counts`: pictures by split and class. `problems`: what was left out, file by file, and why."""
+    """`counts`: pictures by split and class. `problems`: file by file, also those that are used all the same."""
 
     model_config = _example(examples.DATASET)
 
@@ -146,8 +169,8 @@ class DatasetAnswer(BaseModel):
     files: int
     classes: list[str] | None
     counts: dict[str, dict[str, int]] | None
-    checks: list[dict[str, Any]] | None
-    problems: list[dict[str, Any]]
+    checks: list[Check] | None
+    problems: list[FileProblem]
     created_at: Instant
 
     @classmethod

@@ -48,6 +48,28 @@ def test_a_raw_zip_becomes_a_dataset(client: Client, pictures_zip: bytes, tmp_pa
     assert not leftovers(client, tmp_path / "home")
 
 
+def test_what_was_found_is_said_by_kind_and_file_by_file(client: Client) -> None:
+    files = folder(5)
+    body = zipped({**files, "discs/copy.jpg": files["discs/0.jpg"], "discs/text.jpg": b"Dear Sir or Madam"})
+    url = f"{DATASETS}/{taken_on(client.post(DATASETS, content=body))['id']}"
+    assert (client.get(url).json()["checks"], client.get(url).json()["problems"]) == (None, [])
+    client.validate()
+    found = client.get(url).json()
+    (check,) = [each for each in found["checks"] if each["code"] == "not_a_picture"]
+    assert (check["severity"], check["count"], check["examples"]) == ("warning", 1, ["discs/text.jpg"])
+    assert check["message"].endswith("1 of 17.")
+    told = [(each["path"], each["code"], each["left_out"]) for each in found["problems"]]
+    assert told == [("discs/text.jpg", "not_a_picture", True), ("discs/copy.jpg", "duplicate", False)]
+
+
+def test_a_dataset_whose_validation_was_cancelled_says_so(client: Client, pictures_zip: bytes) -> None:
+    dataset = taken_on(client.post(DATASETS, content=pictures_zip))["id"]
+    (job,) = client.get("/api/v1/jobs").json()["data"]
+    client.post(f"/api/v1/jobs/{job['id']}/cancel")
+    (problem,) = client.get(f"{DATASETS}/{dataset}").json()["problems"]
+    assert (problem["path"], problem["code"], problem["left_out"]) == (None, "validation_cancelled", False)
+
+
 def test_curl_s_upload_option_says_put(client: Client, pictures_zip: bytes) -> None:
     taken_on(client.request("PUT", DATASETS, content=pictures_zip, params={"name": "shapes"}))
 
