@@ -65,6 +65,15 @@ class Sources:
         """By path, in no order."""
         return {entry.path: entry for batch in self.batches for entry in batch.entries}
 
+    @cached_property
+    def _in_small_letters(self) -> dict[str, str]:
+        """Each path with its name, not its folders, in small letters -> the path."""
+        return {"".join((*path.rpartition("/")[:2], path.rpartition("/")[2].lower())): path for path in self.entries}
+
+    def beside(self, path: str, name: str) -> str | None:
+        """The file with this name, in whatever letters, in the folder of `path`. name: in small letters."""
+        return self._in_small_letters.get("".join((*path.rpartition("/")[:2], name)))
+
     def open(self, path: str) -> BinaryIO:
         return self.content(self.entries[path].sha256).open("rb")
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from graft.datasets.imports.making import Maker
-from graft.datasets.imports.names import beside, class_names, name_of
+from graft.datasets.imports.names import class_names, name_of
 from graft.datasets.listing import Keep, Listing, Sources
 from graft.datasets.manifest import Split
 from graft.datasets.names import shown
@@ -19,6 +19,7 @@ from graft.errors import InvalidInput
 from graft.types import Monitor
 
 SIDE: Final = 32
+MAX_PARTS: Final = 20  # files of records: CIFAR-10 has six
 _PIXELS: Final = 3 * SIDE * SIDE
 
 
@@ -50,6 +51,11 @@ class Binary:
         return f"{self.kind.name}'s binary version"
 
     def check(self) -> None:
+        if len(self.parts) > MAX_PARTS:
+            raise InvalidInput(
+                f"A set in the form of {self.kind.name} may have at most {MAX_PARTS} files of records; this one has "
+                f"{len(self.parts):,}. Join some of them."
+            )
         for path, _ in self.parts:
             self._count(path)
             self._names(path)
@@ -63,7 +69,7 @@ class Binary:
                 batch = path.rpartition("/")[2].removesuffix(".bin")
                 maker.store(f"{split}/{name}/{batch}_{number:05}.png", split, name, image)
                 maker.step()
-        known = {beside(self.sources.entries, path, name) for path, _ in self.parts for name in _NAME_FILES}
+        known = {self.sources.beside(path, name) for path, _ in self.parts for name in _NAME_FILES}
         return Listing(maker.files, used=frozenset({*(path for path, _ in self.parts), *filter(None, known)}))
 
     def _count(self, path: str) -> int:
@@ -76,7 +82,7 @@ class Binary:
         return size // record
 
     def _names(self, path: str) -> dict[int, str]:
-        return class_names(self.sources, beside(self.sources.entries, path, self.kind.names))
+        return class_names(self.sources, self.sources.beside(path, self.kind.names))
 
     def _records(self, path: str) -> Iterator[tuple[int, Image.Image]]:
         """Label and picture. The pixels are red, then green, then blue, each by rows."""
@@ -87,30 +93,19 @@ class Binary:
                 yield record[labels - 1], Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
 
-@dataclass(frozen=True)
-class Pickled:
-    """A Layout that is refused: to open a pickle is to run what it says."""
-
-    name: str = "CIFAR's Python version"
-
-    def check(self) -> None:
+def recognise(sources: Sources) -> Binary | None:
+    """Raises InvalidInput for the Python version: to open a pickle is to run what it says."""
+    for kind in (TEN, HUNDRED):
+        parts = tuple((path, split) for path in sorted(sources.entries) if (split := _split(path, kind)))
+        if parts and (kind is TEN or _is_hundred(sources, [path for path, _ in parts])):
+            return Binary(sources, kind, parts)
+    if _is_pickled(sources):
         raise InvalidInput(
             "CIFAR is taken in its binary version only; this is the Python or the Matlab version, whose files could "
             "run any code when they are opened. Download cifar-10-binary.tar.gz or cifar-100-binary.tar.gz and send "
             "that."
         )
-
-    def read(self, keep: Keep, monitor: Monitor) -> Listing:  # noqa: ARG002
-        self.check()
-        return Listing(())
-
-
-def recognise(sources: Sources) -> Binary | Pickled | None:
-    for kind in (TEN, HUNDRED):
-        parts = tuple((path, split) for path in sorted(sources.entries) if (split := _split(path, kind)))
-        if parts and (kind is TEN or _is_hundred(sources, [path for path, _ in parts])):
-            return Binary(sources, kind, parts)
-    return Pickled() if _is_pickled(sources) else None
+    return None
 
 
 _NAME_FILES: Final = (TEN.names, HUNDRED.names, "coarse_label_names.txt")
@@ -124,7 +119,7 @@ def _split(path: str, kind: Kind) -> Split | None:
 
 def _is_hundred(sources: Sources, paths: list[str]) -> bool:
     """Its names are everyday ones: there must be its class names, too, or the size of its records."""
-    named = any(beside(sources.entries, path, HUNDRED.names) for path in paths)
+    named = any(sources.beside(path, HUNDRED.names) for path in paths)
     return named or all(sources.entries[path].size % (HUNDRED.labels + _PIXELS) == 0 for path in paths)
 
 

@@ -4,22 +4,20 @@ The files of all four bear the same names, and none says what its labels mean: c
 unless a `labels.txt` beside the files, one name a line, or EMNIST's `…-mapping.txt` says more.
 """
 
-import gzip
+import io
 import re
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 import numpy as np
 from PIL import Image
 
-from graft.datasets.delimited import text_lines
+from graft.datasets.gzips import Gunzip
 from graft.datasets.imports.making import Maker
-from graft.datasets.imports.names import MAX_NAMES, beside, checked_names, class_names, name_of
+from graft.datasets.imports.names import checked_names, class_names, name_of, named_lines
 from graft.datasets.listing import Keep, Listing, Sources
 from graft.datasets.manifest import SPLITS, Split
 from graft.datasets.names import shown
@@ -32,6 +30,8 @@ _NAME: Final = re.compile(
 )
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "t10k": "test", "test": "test"}
 _IMAGES, _LABELS = struct.Struct(">4s3L"), struct.Struct(">4sL")
+_RATIO: Final = 1000  # near all that gzip can do, as sorted labels need; headers say how much is read
+_MEMBERS: Final = 10_000  # programs that pack in parallel make one of every 64 KiB or more
 _MAGIC: Final = {"images": b"\0\0\x08\x03", "labels": b"\0\0\x08\x01"}
 
 
@@ -89,8 +89,8 @@ class Idx:
                 f"{'labels' if images else 'images'}. Add that file."
             )
         of_set = self.named[images]["set"].lower()
-        entries = self.sources.entries
-        names = beside(entries, labels, "labels.txt") or beside(entries, labels, f"{of_set}mapping.txt")
+        beside = self.sources.beside
+        names = beside(labels, "labels.txt") or beside(labels, f"{of_set}mapping.txt")
         return Part(split, images, labels, names, turned="emnist" in of_set)
 
     def _size(self, part: Part) -> tuple[int, int, int]:
@@ -117,10 +117,9 @@ class Idx:
         """Raises InvalidInput."""
         if part.names is None or part.names.lower().endswith("labels.txt"):
             return class_names(self.sources, part.names)
-        with self.sources.open(part.names) as file:
-            lines = [line.split() for line in islice(text_lines(file, part.names), MAX_NAMES + 1) if line.strip()]
+        lines = (line.split(maxsplit=2) for line in named_lines(self.sources, part.names))
         try:  # label, then the character's code; where one label is for two letters, the capital's comes first
-            return checked_names(part.names, {int(number): chr(int(code)) for number, code, *_ in lines})
+            return checked_names(part.names, [(int(number), chr(int(code))) for number, code, *_ in lines])
         except (ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"A mapping has a label and a character's code in each line; {shown(part.names)}: {error}. "
@@ -148,10 +147,10 @@ class Idx:
     @contextmanager
     def _opened(self, path: str) -> Iterator[BinaryIO]:
         with self.sources.open(path) as file:
-            try:
-                yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
-            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-                raise _damaged(path, str(error)) from error
+            if path.lower().endswith(".gz"):
+                yield io.BufferedReader(Gunzip(file, shown(path), ratio=_RATIO, members=_MEMBERS), 1 << 16)
+            else:
+                yield file
 
 
 def recognise(sources: Sources) -> Idx | None:

@@ -1,8 +1,7 @@
 """What the names in well-known sets say: a file's split, and the names of the classes by number."""
 
 import re
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from graft.datasets.delimited import text_lines
@@ -13,7 +12,7 @@ from graft.datasets.metadata import clean_label
 from graft.datasets.names import shown
 from graft.errors import InvalidInput
 
-MAX_NAMES: Final = 10_000
+MAX_NAMES: Final = 1000  # lines of a file of names; labels are single bytes
 _WORD: Final = re.compile(rf"(?<![a-z])({'|'.join(SPLIT_FOLDERS)})(?![a-z])", re.IGNORECASE)
 
 
@@ -28,16 +27,24 @@ def class_names(sources: Sources, path: str | None) -> dict[int, str]:
     """Number -> name, from a file with one name a line, in order. Empty without a file. Raises InvalidInput."""
     if path is None:
         return {}
+    return checked_names(path, enumerate(named_lines(sources, path)))
+
+
+def named_lines(sources: Sources, path: str) -> Iterator[str]:
+    """Those of a file of names that are not empty. Raises InvalidInput for more than MAX_NAMES lines."""
     with sources.open(path) as file:
-        lines = [line for line in islice(text_lines(file, path), MAX_NAMES + 1) if line.strip()]
-    return checked_names(path, dict(enumerate(lines)))
+        for number, line in enumerate(text_lines(file, path)):
+            if number == MAX_NAMES:
+                raise InvalidInput(
+                    f"A file of names may have at most {MAX_NAMES:,} lines; {shown(path)} has more. Remove some."
+                )
+            if line.strip():
+                yield line
 
 
-def checked_names(path: str, named: Mapping[int, str]) -> dict[int, str]:
+def checked_names(path: str, named: Iterable[tuple[int, str]]) -> dict[int, str]:
     """Raises InvalidInput: names must differ, or pictures of two classes would be one."""
-    if len(named) > MAX_NAMES:
-        raise InvalidInput(f"At most {MAX_NAMES:,} classes can be named; {shown(path)} names more. Remove some lines.")
-    names = {number: clean_label(text, f"{shown(path)}, for {number},") for number, text in named.items()}
+    names = {number: clean_label(text, f"{shown(path)}, for {number},") for number, text in named}
     if len(set(names.values())) < len(names):
         raise InvalidInput(f"Each class needs a name of its own; {shown(path)} has one twice. Correct it.")
     return names
@@ -51,9 +58,3 @@ def name_of(number: int, names: Mapping[int, str], where: str) -> str:
             f"{len(names)} names. Add what is missing."
         )
     return names.get(number, str(number))
-
-
-def beside(paths: Iterable[str], path: str, name: str) -> str | None:
-    """The file with this name, in small letters, in the folder of `path`."""
-    folder = path.rpartition("/")[0]
-    return next((p for p in paths if p.rpartition("/")[0] == folder and p.rpartition("/")[2].lower() == name), None)

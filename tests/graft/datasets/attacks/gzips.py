@@ -68,7 +68,7 @@ GZIPS: Final = {
     "a wrong length": Attack(lambda: flipped(GZ, len(GZ) - 1), "incorrect length check"),
     "a damaged stream": Attack(lambda: flipped(GZ, len(GZ) // 2), "is not"),
     "a damaged second header": Attack(lambda: gz_of(flipped(EMPTY_GZ, 2)), "unknown compression method"),
-    "a name without end": Attack(lambda: GZ[:3] + b"\x08" + GZ[4:10] + b"n" * (30 * MIB), "it ends in the middle"),
+    "a name without end": Attack(lambda: GZ[:3] + b"\x08" + GZ[4:10] + b"n" * (30 * MIB), "without unpacking"),
     "something behind the end": Attack(lambda: GZ + PIXEL, "incorrect header check"),
     "a tar behind the tar": Attack(lambda: GZ + GZ, "something stands behind its end"),
     "no end in the tar": Attack(lambda: gzip.compress(TAR[:HELD]), "it ends in the middle"),

@@ -70,6 +70,8 @@ def test_pixels_are_those_of_the_file(tmp_path: Path) -> None:
     (TEN | {"cifar-10-batches-bin/data_batch_2.bin": records((10,))}, "record 0 of .* has label 10, and there are 10"),
     (HUNDRED | {"cifar-100-binary/train.bin": records((1, 0), (0, 2))[:-1]}, "records of 3,074 bytes; .* has 6,147"),
     ({"test_batch.bin": records((1,), (2,))}, "all are for test"),
+    ({f"data_batch_{n}.bin": records((n,)) for n in range(21)}, "at most 20 files of records; this one has 21"),
+    (TEN | {"cifar-10-batches-bin/batches.meta.txt": b"\n" * 1001}, "at most 1,000 lines; 'cifar-10-batches-bin/bat"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(files: Mapping[str, bytes], message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=message) as raised:

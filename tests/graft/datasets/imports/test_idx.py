@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -108,9 +109,11 @@ PACKED = MNIST["train-images-idx3-ubyte.gz"]
     (changed(labels=labels(3, 3, 3, 3, 3, 3)), "at least two classes; all are '3'"),
     (changed(images=struct.pack(">4s3L", b"\0\0\x08\x03", 6, 0, 28)), "must have 1 to 1,000,000 pixels; .* 0 x 28"),
     (changed(images=struct.pack(">4s3L", b"\0\0\x08\x03", 6, 2**31, 2)), "must have 1 to 1,000,000 pixels"),
-    (MNIST | {"train-images-idx3-ubyte.gz": PACKED[:-9]}, "ended before the end-of-stream|truncated"),
-    (MNIST | {"train-images-idx3-ubyte.gz": PACKED[:-8] + bytes(8)}, "CRC check failed"),
-    (MNIST | {"train-images-idx3-ubyte.gz": images(TRAIN)}, "Not a gzipped file"),
+    (MNIST | {"train-images-idx3-ubyte.gz": PACKED[:-9]}, "'train-images-idx3-ubyte.gz' is not: it ends in the"),
+    (MNIST | {"train-images-idx3-ubyte.gz": PACKED[:-8] + bytes(8)}, "idx3-ubyte.gz' is not: .*incorrect data check"),
+    (MNIST | {"train-images-idx3-ubyte.gz": images(TRAIN)}, "incorrect header check"),
+    (MNIST | {"train-images-idx3-ubyte.gz": gzip.compress(b"") * 10_001}, "at most 10,000 parts"),
+    (MNIST | {"train-labels-idx1-ubyte.gz": b"\x1f\x8b\x08\x08" + b"n" * (1 << 21)}, "without unpacking to anything"),
     ({"train-images-idx3-ubyte": images(TRAIN)}, "'train-images-idx3-ubyte' came without its labels"),
     ({"t10k-labels-idx1-ubyte": labels(1)}, "'t10k-labels-idx1-ubyte' came without its images"),
     ({name: data for name, data in MNIST.items() if "t10k" in name}, "all are for test"),
@@ -131,6 +134,20 @@ def test_a_header_that_claims_millions_costs_nothing(tmp_path: Path) -> None:
     )
     with pytest.raises(TooLarge, match="At most 250,000 pictures can be made"):
         read(sources(tmp_path, files))
+
+
+def test_what_a_file_unpacks_to_beyond_its_header_is_not_read(tmp_path: Path) -> None:
+    flood = bytes(16 << 20)
+    files = MNIST | {"train-images-idx3-ubyte.gz": gzip.compress(images(TRAIN) + flood, 1)}
+    more = MNIST | {"train-labels-idx1-ubyte.gz": gzip.compress(labels(3, 7, 3, 7, 3, 7) + flood, 1)}
+    tracemalloc.start()
+    try:
+        for given in (files, more):
+            with pytest.raises(InvalidInput, match="goes on behind its last entry"):
+                read(sources(tmp_path, given))
+        assert tracemalloc.get_traced_memory()[1] < len(flood) / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_it_says_how_far_it_is_and_stops_when_asked(tmp_path: Path) -> None:
