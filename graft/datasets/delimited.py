@@ -1,25 +1,48 @@
 """CSV and its like, row by row: no line that is read here takes more than a moment or more than a little memory."""
 
 import csv
+import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from graft.datasets.names import shown
-from graft.errors import InvalidInput
+from graft.errors import InvalidInput, TooLarge
 
-MAX_LINE = 1 << 16  # bytes
+if TYPE_CHECKING:
+    from _csv import Reader
+
+MAX_LINE: Final = 1 << 16  # bytes
+# Bytes of labels that are read before a call is answered: those of the shortest rows take half a second.
+AT_ONCE: Final = 1 << 19
 
 
-def cells(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
+class Budget:
+    """Lines that several files may have together, empty ones included."""
+
+    def __init__(self, lines: int, files: str, advice: str) -> None:
+        self._lines = lines
+        self._files = files
+        self._advice = advice
+        self._taken = 0
+
+    def take(self, lines: Iterator[str]) -> Iterator[str]:
+        """The same. Raises TooLarge."""
+        for line in lines:
+            self._taken += 1
+            if self._taken > self._lines:
+                raise TooLarge(
+                    f"{self._files} may have at most {self._lines:,} lines in all; these have more. {self._advice}"
+                )
+            yield line
+
+
+def cells(lines: Iterator[str], name: str) -> Iterator[tuple[int, list[str]]]:
     """(line, its cells) of every row that is not empty. Lines count from 1; a row of several is named by its last.
 
-    The text is UTF-8, with or without a byte order mark; cells are parted by commas, or else by what the first line
-    has: semicolons or tabs. Raises InvalidInput.
+    Cells are parted by commas, or else by what the first line has: semicolons or tabs. Raises InvalidInput.
     """
-    lines = text_lines(file, name)
-    first = next(lines, "")
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-    reader = csv.reader(_chained(first, lines), delimiter=delimiter, strict=True)
+    reader = _reader(lines)
     try:
         for row in reader:
             if row:
@@ -31,9 +54,9 @@ def cells(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+def rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """As `cells`, each row by the columns that the first one names. Raises InvalidInput."""
-    table = cells(file, name)
+    table = cells(lines, name)
     _, header = next(table, (1, []))
     columns = [column.strip() for column in header]
     for line, row in table:
@@ -46,7 +69,8 @@ def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def text_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    """Line by line, with its end. Raises InvalidInput when it is no UTF-8 text, or has lines without end."""
+    """Line by line, with its end; a byte order mark is left out. Raises InvalidInput when it is no UTF-8 text, or has
+    lines without end."""
     number = 0
     while line := file.readline(MAX_LINE + 1):
         number += 1
@@ -65,14 +89,13 @@ def text_lines(file: BinaryIO, name: str) -> Iterator[str]:
 def columns(head: bytes) -> list[str]:
     """The columns that the beginning of a table names; none where it is no table."""
     try:
-        first = head.split(b"\n", 1)[0].decode("utf-8-sig")
-        delimiter = next((mark for mark in ",;\t" if mark in first), ",")
-        return [column.strip() for column in next(csv.reader([first], delimiter=delimiter), [])]
-    except (UnicodeDecodeError, csv.Error):
+        reader = _reader(io.StringIO(head.decode("utf-8-sig", "ignore")))
+        return [column.strip() for column in next(filter(None, reader), [])]
+    except csv.Error:
         return []
 
 
-def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-        yield from rest
+def _reader(lines: Iterator[str]) -> "Reader":
+    first = next(lines, "")
+    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+    return csv.reader(chain([first] if first else [], lines), delimiter=delimiter, strict=True)

@@ -5,13 +5,13 @@ own. Without a column `split`, a folder with a split's name above the picture sa
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from graft.datasets.delimited import rows, text_lines
+from graft.datasets.delimited import AT_ONCE, MAX_LINE, Budget, columns, rows, text_lines
 from graft.datasets.folders import SPLIT_FOLDERS
 from graft.datasets.listing import Keep, Listing, SourceFile, Sources, check_usable
 from graft.datasets.manifest import Split
@@ -19,9 +19,11 @@ from graft.datasets.names import clean_path, shown
 from graft.errors import InvalidInput, TooLarge
 from graft.types import Monitor
 
-MAX_LABEL = 255  # characters
-MAX_LINES = 500_000
+MAX_LABEL: Final = 255  # characters
+MAX_FILES: Final = 100
+MAX_LINES: Final = 500_000  # of all files
 _NAMES: Final = frozenset({"metadata.csv", "metadata.jsonl"})
+_COLUMNS: Final = frozenset({"file_name", "label"})
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,28 @@ class Metadata:
     name: str = "pictures with a metadata file"
 
     def check(self) -> None:
-        check_usable(self._files())
+        """Of more than AT_ONCE only the columns: the rows are read by the job. Raises InvalidInput, TooLarge."""
+        if len(self.paths) > MAX_FILES:
+            raise TooLarge(
+                f"A dataset may have at most {MAX_FILES} metadata files; this one has {len(self.paths):,}. Put their "
+                "rows into fewer."
+            )
+        if sum(self.sources.entries[path].size for path in self.paths) <= AT_ONCE:
+            check_usable(self._files())
+            return
+        for path in self.paths:
+            named = columns(self.sources.head(path, MAX_LINE)) if path.lower().endswith(".csv") else []
+            if named:
+                _check_columns(named, path)
 
     def read(self, keep: Keep, monitor: Monitor) -> Listing:  # noqa: ARG002  nothing is made
         return Listing(self._files(), used=frozenset(self.paths))
 
     def _files(self) -> list[SourceFile]:
         files: dict[str, SourceFile] = {}
+        budget = Budget(MAX_LINES, "Metadata files", "List each picture once.")
         for table in self.paths:
-            for line, row in _rows(self.sources, table):
-                if line > MAX_LINES:
-                    raise TooLarge(
-                        f"A metadata file may have at most {MAX_LINES:,} lines; {shown(table)} has more. "
-                        "List each picture once."
-                    )
+            for line, row in _rows(self.sources, table, budget):
                 file = _source_file(self.sources, table, row, f"{shown(table)}, line {line}")
                 if files.setdefault(file.path, file) != file:
                     there = files[file.path]
@@ -81,19 +91,16 @@ class _Row(msgspec.Struct):
     split: str | None = None
 
 
-def _rows(sources: Sources, path: str) -> Iterator[tuple[int, _Row]]:
+def _rows(sources: Sources, path: str, budget: Budget) -> Iterator[tuple[int, _Row]]:
     with sources.open(path) as file:
+        lines = budget.take(text_lines(file, path))
         if path.lower().endswith(".csv"):
-            for line, cells in rows(file, path):
-                if missing := {"file_name", "label"} - cells.keys():
-                    raise InvalidInput(
-                        f"{shown(path)} needs the columns file_name and label; {' and '.join(sorted(missing))} is not "
-                        f"among {', '.join(map(shown, cells))}. Name the columns in its first line."
-                    )
+            for line, cells in rows(lines, path):
+                _check_columns(cells, path)
                 yield line, _Row(cells["file_name"], cells["label"], cells.get("split"))
             return
         decoder = msgspec.json.Decoder(_Row)
-        for line, text in enumerate(text_lines(file, path), 1):
+        for line, text in enumerate(lines, 1):
             if text.strip():
                 try:
                     yield line, decoder.decode(text)
@@ -102,6 +109,14 @@ def _rows(sources: Sources, path: str) -> Iterator[tuple[int, _Row]]:
                         "Each line of metadata.jsonl must be an object such as "
                         f'{{"file_name": "1.jpg", "label": "cat"}}; {shown(path)}, line {line}: {error}. Correct it.'
                     ) from error
+
+
+def _check_columns(named: Collection[str], path: str) -> None:
+    if missing := _COLUMNS.difference(named):
+        raise InvalidInput(
+            f"{shown(path)} needs the columns file_name and label; {' and '.join(sorted(missing))} is not among "
+            f"{', '.join(map(shown, named))}. Name the columns in its first line."
+        )
 
 
 def _source_file(sources: Sources, table: str, row: _Row, where: str) -> SourceFile:

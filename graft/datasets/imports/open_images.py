@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from graft.datasets.delimited import MAX_LINE, cells, columns, rows
+from graft.datasets.delimited import AT_ONCE, MAX_LINE, Budget, cells, columns, rows, text_lines
 from graft.datasets.imports.boxes import PARTS, Box, Marked, Places, listing
 from graft.datasets.imports.names import split_of
 from graft.datasets.listing import Keep, Listing, Note, Sources
-from graft.datasets.metadata import clean_label
+from graft.datasets.metadata import MAX_LABEL, clean_label
 from graft.datasets.names import shown
 from graft.errors import InvalidInput
 from graft.types import Monitor
 
-MAX_DESCRIPTIONS: Final = 100_000
+MAX_DESCRIPTIONS: Final = 100_000  # lines of all files
 MAX_FILES: Final = 100  # of tables that are looked at
 _LABELS: Final = frozenset({"ImageID", "LabelName", "Confidence"})
 _BOXES: Final = frozenset({"ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax"})
@@ -34,7 +34,9 @@ class OpenImages:
     name: str = "Open Images' tables"
 
     def check(self) -> None:
-        self._names()
+        """Only descriptions, if they are short: the rest is read by the job. Raises InvalidInput."""
+        if sum(self.sources.entries[path].size for path in self.descriptions) <= AT_ONCE:
+            self._names()
 
     def read(self, keep: Keep, monitor: Monitor) -> Listing:
         places, names = Places(self.sources, with_suffix=False), self._names()
@@ -57,17 +59,14 @@ class OpenImages:
     def _names(self) -> dict[str, str]:
         """LabelName -> DisplayName. The first line may name the columns: releases differ. Raises InvalidInput."""
         names = {}
+        budget = Budget(MAX_DESCRIPTIONS, "Descriptions", "Remove those of labels that no table has.")
         for path in self.descriptions:
             with self.sources.open(path) as file:
-                for line, row in cells(file, path):
-                    if line > MAX_DESCRIPTIONS:
+                for line, row in cells(budget.take(text_lines(file, path)), path):
+                    if len(row) < 2 or len(row[0]) > MAX_LABEL:
                         raise InvalidInput(
-                            f"At most {MAX_DESCRIPTIONS:,} lines of descriptions are read; {shown(path)} has more. "
-                            "Remove those of labels that no table has."
-                        )
-                    if len(row) < 2:
-                        raise InvalidInput(
-                            f"Each row describes a LabelName; {shown(path)}, line {line}, has one cell. Correct it."
+                            f"Each row must have a LabelName, of at most {MAX_LABEL} characters, and a name for it; "
+                            f"{shown(path)}, line {line}, does not. Correct it."
                         )
                     if row[0] != "LabelName":
                         names[row[0]] = clean_label(row[1], f"{shown(path)}, line {line},")
@@ -78,7 +77,7 @@ class OpenImages:
         split, folder = split_of(path), path.rpartition("/")[0]
         passed = 0
         with self.sources.open(path) as file:
-            for line, row in rows(file, path):
+            for line, row in rows(text_lines(file, path), path):
                 where = f"{shown(path)}, line {line},"
                 place = places.find(row["ImageID"], folder, split)
                 if place is None:

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from graft.datasets.delimited import MAX_LINE
-from graft.errors import InvalidInput
+from graft.datasets import layouts
+from graft.datasets.delimited import AT_ONCE, MAX_LINE
+from graft.datasets.metadata import MAX_LINES
+from graft.errors import InvalidInput, TooLarge
 from tests.graft.datasets.reading import DOT, classes, left_out, read, sources
 
 PICTURES = dict.fromkeys(["images/1.jpg", "images/2.jpg", "images/3.jpg"], DOT)
@@ -83,3 +85,36 @@ def test_what_is_wrong_is_told_with_its_line(files: Mapping[str, bytes], message
     with pytest.raises(InvalidInput, match=message) as raised:
         read(sources(tmp_path, files))
     assert str(raised.value).endswith("(The files were read as pictures with a metadata file.)")
+
+
+def test_all_files_have_one_budget_of_lines(tmp_path: Path) -> None:
+    half = b"file_name,label\n1.jpg,cat\n" + b"\n" * (MAX_LINES // 2)
+    files = {"a/1.jpg": DOT, "a/metadata.csv": half, "b/1.jpg": DOT, "b/metadata.csv": half}
+    with pytest.raises(TooLarge, match="Metadata files may have at most 500,000 lines in all"):
+        layouts.check(sources(tmp_path, files))
+
+
+def test_metadata_files_are_counted(tmp_path: Path) -> None:
+    tables = {f"{number}/metadata.csv": b"file_name,label\n" for number in range(101)}
+    with pytest.raises(TooLarge, match="at most 100 metadata files; this one has 101"):
+        layouts.check(sources(tmp_path, PICTURES | tables))
+
+
+def long(rows: str) -> dict[str, bytes]:
+    """More than is read before a call is answered."""
+    text = "x" * (MAX_LINE - 100)
+    return table(rows + f"images/1.jpg,cat,{text}\n" * (AT_ONCE // len(text) + 1) + "images/2.jpg,dog,\n")
+
+
+def test_the_rows_of_a_long_table_are_read_by_the_job(tmp_path: Path) -> None:
+    given = sources(tmp_path, long('file_name,label,"of several\nlines"\n'))
+    assert classes(read(given)) == {"images/1.jpg": (None, "cat"), "images/2.jpg": (None, "dog")}
+    given = sources(tmp_path, long("file_name,label,text\nimages/9.jpg,cat,\n"))
+    layouts.check(given)
+    with pytest.raises(InvalidInput, match=r"line 2, names 'images/9\.jpg', and no such file"):
+        read(given)
+
+
+def test_the_columns_of_a_long_table_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="file_name is not among 'filename', 'label', 'text'"):
+        layouts.check(sources(tmp_path, long("filename,label,text\n")))

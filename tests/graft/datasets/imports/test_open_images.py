@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graft.datasets import Datasets
-from graft.errors import InvalidInput
+from graft.datasets import Datasets, layouts
+from graft.datasets.delimited import AT_ONCE
+from graft.errors import InvalidInput, TooLarge
 from tests.graft.datasets.imports.ready import counts, ready
 from tests.graft.datasets.imports.ready import left_out as left_out_of
 from tests.graft.datasets.imports.test_coco import pixels, png
@@ -84,13 +85,28 @@ def test_descriptions_without_a_header_and_labels_without_description(tmp_path: 
     (LABELS_OF_TRAIN, TRAIN + b"000b,x,,1\n", "1 to 255 printable characters"),
     (LABELS_OF_TRAIN, TRAIN + b"000d,x,/m/01yrx,1\n", "belongs to one split"),
     ("validation-annotations-bbox.csv", BOXES + b"000a,x,/m/01yrx,1,left,1,0,1,0,0,0,0,0\n", "XMin must be a number"),
-    ("oidv7-class-descriptions.csv", b"/m/01yrx\n", "line 1, has one cell"),
+    ("oidv7-class-descriptions.csv", b"/m/01yrx\n", "must have a LabelName, .* line 1, does not"),
+    ("oidv7-class-descriptions.csv", b"/" * 256 + b",Cat\n", "at most 255 characters, .* line 1, does not"),
     ("oidv7-class-descriptions.csv", CLASSES + b"/m/0,\xff\n", "must be UTF-8 text; .*line 4"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(name: str, data: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=message) as raised:
         read(sources(tmp_path, FILES | {name: data}))
     assert str(raised.value).endswith("(The files were read as Open Images' tables.)")
+
+
+def test_descriptions_have_one_budget(tmp_path: Path) -> None:
+    many = {f"{n}/class-descriptions.csv": b"/m/0,cat\n" + b"\n" * 50_000 for n in range(2)}
+    with pytest.raises(TooLarge, match="Descriptions may have at most 100,000 lines in all"):
+        layouts.check(sources(tmp_path, FILES | many))
+
+
+def test_long_descriptions_are_read_by_the_job(tmp_path: Path) -> None:
+    rows = b"".join(b"%d,%s\n" % (number, b"word " * 50) for number in range(AT_ONCE // 250))
+    given = sources(tmp_path, FILES | {"class-descriptions.csv": rows + b"/m/1\n"})
+    layouts.check(given)
+    with pytest.raises(InvalidInput, match=r"does not\."):
+        read(given)
 
 
 def test_tables_without_their_pictures_are_refused(tmp_path: Path) -> None:
