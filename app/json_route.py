@@ -11,8 +11,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from app.auth import require_key
+from graft.errors import InvalidFields, InvalidInput
 
 LIMIT = 1024 * 1024  # bytes
+
+
+def read_object(data: bytes, advice: str = "") -> dict[str, Any]:
+    """A body that is a JSON object. advice: what to send instead. Raises InvalidInput, InvalidFields."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidInput(f"The body must be JSON; it is not: {error}.{advice}") from None
+    if not isinstance(value, dict):
+        raise InvalidFields(f"The body must be a JSON object; received {value!r:.100}.{advice}")
+    return value
 
 
 class StrictRequest(Request):

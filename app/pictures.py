@@ -8,10 +8,10 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from app.bodies import FORM, JSON, Part, body, media_type, multipart
 from app.examples import INSTANCES
+from app.json_route import read_object
 from app.prediction_schemas import Instance, Instances
 from graft.engine.answers import File
 from graft.errors import InvalidFields, InvalidInput, NotAPicture, TooLarge
@@ -23,6 +23,7 @@ _CURLS: Final = "application/x-www-form-urlencoded"
 # How many of `,`, `[` and `{` an instance has at most: a brace, three commas (one of them a data URL's), a name of 200.
 # Tiny values by the million would take a hundred times their size in memory, and hold up everybody while they are read.
 _SIGNS: Final = 204
+_ADVICE: Final = ' Send {"instances": [{"b64": "…"}]}, with base64 without line breaks, as base64 -w 0 makes it.'
 
 _BINARY: Final = {"type": "string", "format": "binary"}
 BODY: Final[dict[str, Any]] = {
@@ -103,15 +104,7 @@ def _instances(data: bytes, count: int) -> list[File]:
     """Those of a JSON body. Blocks for as long as megabytes take to be read."""
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > count * _SIGNS + 2:
         raise _too_many(count)
-    try:
-        read = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        advice = " Write base64 without line breaks, as base64 -w 0 does." if "control character" in str(error) else ""
-        raise InvalidInput(f"The body must be JSON; it is not: {error}.{advice}") from None
-    if not isinstance(read, dict):
-        raise InvalidFields(
-            f'The body must be a JSON object, {{"instances": [{{"b64": "…"}}]}}; received {str(read)[:100]}.'
-        )
+    read = read_object(data, _ADVICE)
     given = read.get("instances")
     if isinstance(given, list) and len(given) > count:
         raise _too_many(count)

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
-from pydantic_core import from_json
 
 from app import json_route, uploads
 from app.bodies import JSON, body, media_type
@@ -15,7 +14,6 @@ from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
 from graft.datasets import Dataset
 from graft.datasets.rows import State
 from graft.datasets.store import RETRY_SECONDS
-from graft.errors import InvalidFields, InvalidInput
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 URL = "/api/v1/datasets"
@@ -46,7 +44,8 @@ async def create(
     """
     query.new()
     if media_type(request) == JSON:
-        wanted = uploads.merged(query, await _json(request))
+        said = json_route.read_object(b"".join([piece async for piece in body(request, json_route.LIMIT)]))
+        wanted = uploads.merged(query, said)
         opened = await run_in_threadpool(
             once.make, "ds", services.datasets.get, lambda made: services.datasets.open(wanted.new(), id=made)
         )
@@ -66,17 +65,6 @@ async def _upload(request: Request, services: Services, query: DatasetRequest, d
         received = await uploads.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
         new = uploads.merged(query, received.fields, name=received.name).new()
         return await run_in_threadpool(services.work.dataset, intake, new, id=dataset_id)
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    data = b"".join([piece async for piece in body(request, json_route.LIMIT)])
-    try:
-        value = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidInput(f"The body must be JSON; it is not: {error}.") from None
-    if not isinstance(value, dict):
-        raise InvalidFields(f"The body must be a JSON object; received {value!r:.100}.")
-    return value
 
 
 def _announce(response: Response, dataset: Dataset) -> None:
