@@ -1,5 +1,5 @@
 # Targets: `api` (the default) and `worker`. DEVICE: cpu or gpu, the lock file in locks/. See docs/containers.md.
-ARG BASE=docker.io/library/python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
+ARG BASE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE} AS dependencies
 ARG DEVICE=cpu
