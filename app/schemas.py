@@ -45,6 +45,7 @@ def _recipe(value: object) -> Recipe:
 
 # Names and ids as callers write them: a wrong one is looked for and not found. PostgreSQL's text has no NUL, though.
 TEXT = r"^[^\x00]{1,200}$"
+Priority = Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 _RECIPE_SCHEMA = {
     "anyOf": [{"type": "string", "enum": list(PRESETS)}, request_schema(), {"type": "null"}],
@@ -204,7 +205,7 @@ class JobRequest(BaseModel):
         WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
         Field(default=None, validate_default=True),
     ]
-    priority: Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")] = 0
+    priority: Priority = 0
     metadata: Annotated[dict[str, JsonValue], Field(description="Yours: kept and given back, never read.")] = {}
 
 

@@ -1,17 +1,19 @@
 """The files of a dataset on their way in: a body of any form, straight to disk and away from the event loop."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
+from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from app.bodies import FORM, FormParser, Part, gathered, media_type
+from app.deps import Services
 from graft.datasets.intake import Intake
 from graft.disk import room_for
 from graft.errors import InvalidFields, InvalidInput, NotAnArchive, TooLarge
@@ -49,18 +51,22 @@ class _Body(Protocol):
     def end(self) -> Received: ...
 
 
-async def receive(request: Request, intake: Intake, *, limit: int, fields: Collection[str]) -> Received:
-    """Take in the body: an archive as it is, or a form with one `archive` part, or with many `file` parts.
+@asynccontextmanager
+async def taken_in(
+    request: Request, services: Services, fields: Collection[str] = ()
+) -> AsyncIterator[tuple[Intake, Received]]:
+    """The body's files: an archive as it is, or a form with one `archive` part, or with many `file` parts.
 
     fields: the text fields that a form may have, before and after its files. Raises InvalidInput, InvalidFields,
-    NotAnArchive, DiskFull, and TooLarge beyond `limit` bytes or the intake's own limits.
+    NotAnArchive, DiskFull, and TooLarge beyond the limits. What is not made a dataset's within is removed.
     """
-    into: _Body = _Archive(intake)
-    if media_type(request) == FORM:
-        into = _Form(intake, FormParser(request, {"archive", "file", *fields}))
-    async for piece in gathered(request, limit, _PIECE):
-        await run_in_threadpool(into.feed, piece)
-    return await run_in_threadpool(into.end)
+    async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
+        into: _Body = _Archive(intake)
+        if media_type(request) == FORM:
+            into = _Form(intake, FormParser(request, {"archive", "file", *fields}))
+        async for piece in gathered(request, services.limits.archive_bytes, _PIECE):
+            await run_in_threadpool(into.feed, piece)
+        yield intake, await run_in_threadpool(into.end)
 
 
 class _Archive:
@@ -163,7 +169,7 @@ _EXAMPLE: Final = {"file": ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg"]}
 
 
 def documented(fields: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`openapi_extra` of a route that calls `receive`. fields: schemas of a form's; more: other bodies, by type."""
+    """`openapi_extra` of a route that calls `taken_in`. fields: schemas of a form's; more: other bodies, by type."""
     form = {"archive": _BINARY, "file": {"type": "array", "items": _BINARY}, **fields}
     archives = {kind: {"schema": _BINARY} for kind in ("application/zip", "application/x-tar", "application/gzip")}
     forms = {FORM: {"schema": {"type": "object", "properties": form}, "example": _EXAMPLE}}

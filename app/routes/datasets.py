@@ -3,20 +3,18 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from fastapi.concurrency import run_in_threadpool
 
 from app import json_route, uploads
+from app.accepted import announce
 from app.bodies import JSON, body, media_type
-from app.deps import AfterId, DatasetId, PageSize, Services, UseServices
+from app.deps import AfterId, DatasetId, PageSize, UseServices
 from app.errors import problems
 from app.idempotency import UseOnce
 from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
-from graft.datasets import Dataset
 from graft.datasets.rows import State
-from graft.datasets.store import RETRY_SECONDS
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
-URL = "/api/v1/datasets"
 OPENED: dict[int | str, dict[str, Any]] = {
     201: {"model": DatasetAnswer, "description": "JSON came: a dataset is open. Add files to it, then commit."}
 }
@@ -50,25 +48,15 @@ async def create(
             once.make, "ds", services.datasets.get, lambda made: services.datasets.open(wanted.new(), id=made)
         )
         response.status_code = 201
-        response.headers["Location"] = f"{URL}/{opened.id}"
+        response.headers["Location"] = f"/api/v1/datasets/{opened.id}"
         return DatasetAnswer.of(opened)
     dataset = await run_in_threadpool(once.find, "ds", services.work.dataset_again)
     if dataset is None:
-        dataset = await _upload(request, services, query, once.id("ds"))
-    _announce(response, dataset)
+        async with uploads.taken_in(request, services, DatasetRequest.model_fields) as (intake, received):
+            new = uploads.merged(query, received.fields, name=received.name).new()
+            dataset = await run_in_threadpool(services.work.dataset, intake, new, id=once.id("ds"))
+    announce(response, f"datasets/{dataset.id}")
     return DatasetAnswer.of(dataset)
-
-
-async def _upload(request: Request, services: Services, query: DatasetRequest, dataset_id: str | None) -> Dataset:
-    limit = services.limits.archive_bytes
-    async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
-        received = await uploads.receive(request, intake, limit=limit, fields=DatasetRequest.model_fields)
-        new = uploads.merged(query, received.fields, name=received.name).new()
-        return await run_in_threadpool(services.work.dataset, intake, new, id=dataset_id)
-
-
-def _announce(response: Response, dataset: Dataset) -> None:
-    response.headers.update({"Location": f"{URL}/{dataset.id}", "Retry-After": str(RETRY_SECONDS)})
 
 
 @router.put("/{dataset}/files", include_in_schema=False)
@@ -87,8 +75,7 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
     found = await run_in_threadpool(once.find, "batch", lambda batch: datasets.with_batch(dataset, batch))
     if found is None:
         await run_in_threadpool(datasets.check_open, dataset)
-        async with contextmanager_in_threadpool(datasets.intake()) as intake:
-            await uploads.receive(request, intake, limit=services.limits.archive_bytes, fields=())
+        async with uploads.taken_in(request, services) as (intake, _):
             found = await run_in_threadpool(datasets.add, dataset, intake, batch_id=once.id("batch"))
     return DatasetAnswer.of(found)
 
@@ -102,7 +89,7 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
 def commit(services: UseServices, response: Response, dataset: DatasetId) -> DatasetAnswer:
     """A dataset that is `validating` or `ready` stays as it is."""
     committed = services.work.commit(dataset)
-    _announce(response, committed)
+    announce(response, f"datasets/{committed.id}")
     return DatasetAnswer.of(committed)
 
 

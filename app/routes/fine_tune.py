@@ -3,18 +3,18 @@
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import contextmanager_in_threadpool, run_in_threadpool
+from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from pydantic_core import from_json
 
 from app import uploads
+from app.accepted import announce
 from app.bodies import JSON, media_type
 from app.deps import ModelName, Services, UseServices
 from app.errors import problems
 from app.idempotency import Once, UseOnce
-from app.schemas import DatasetRequest, JobAnswer
+from app.schemas import DatasetRequest, JobAnswer, Priority
 from graft.datasets.intake import Intake
-from graft.datasets.store import RETRY_SECONDS
 from graft.errors import InvalidFields, NotAnArchive
 from graft.jobs import Job
 from graft.registry import check_trainable
@@ -34,7 +34,7 @@ class FineTuneRequest(DatasetRequest):
             examples=['{"preset": "fine-tuning", "epochs": 5}'],
         ),
     ] = None
-    priority: Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")] = 0
+    priority: Priority = 0
     preset: Annotated[str | None, Field(description="Where the recipe starts from.", examples=list(PRESETS))] = None
     cut: Value = None
     pooling: Value = None
@@ -109,12 +109,10 @@ async def fine_tune(
         )
     job = await run_in_threadpool(once.find, "job", services.jobs.get)
     if job is None:
-        async with contextmanager_in_threadpool(services.datasets.intake()) as intake:
-            limit = services.limits.archive_bytes
-            received = await uploads.receive(request, intake, limit=limit, fields=FineTuneRequest.model_fields)
+        async with uploads.taken_in(request, services, FineTuneRequest.model_fields) as (intake, received):
             asked = uploads.merged(query, received.fields, name=model).checked()
             job = await run_in_threadpool(_submit, services, intake, model, asked, once)
-    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(RETRY_SECONDS)})
+    announce(response, f"jobs/{job.id}")
     return JobAnswer.of(job)
 
 

@@ -7,13 +7,13 @@ from fastapi.sse import EventSourceResponse
 from pydantic import Field, StringConstraints
 
 from app.accept import preferred
+from app.accepted import announce
 from app.deps import AfterId, JobId, PageSize, UseServices
 from app.errors import problems
 from app.examples import STREAM
 from app.idempotency import UseOnce
 from app.json_route import JsonRoute
 from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
-from graft.datasets.store import RETRY_SECONDS
 from graft.jobs import Job, State
 
 BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
@@ -49,7 +49,7 @@ def create(body: JobRequest, services: UseServices, response: Response, once: Us
         )
 
     job = once.make("job", services.jobs.get, train)
-    response.headers.update({"Location": f"/api/v1/jobs/{job.id}", "Retry-After": str(RETRY_SECONDS)})
+    announce(response, f"jobs/{job.id}")
     return JobAnswer.of(job)
 
 
