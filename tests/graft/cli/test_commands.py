@@ -10,6 +10,8 @@ import pytest
 import typer
 
 from graft.cli.ending import asking
+from graft.cli.following import program
+from graft.client import ApiError, Unreachable
 from tests.drawing import jpeg, write
 from tests.graft.cli.conftest import Graft
 from tests.graft.serving import Service
@@ -134,7 +136,6 @@ def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
         (2, ("train", "ds_1", "--model", "m", "--set", "epochs"), "received epochs."),
         (2, ("predict", "nothing.jpg"), "does not exist"),
         (2, ("jobs", "--url", "ftp://elsewhere"), "http:// or https://; received ftp://elsewhere"),
-        (3, ("jobs", "--url", "http://127.0.0.1:1"), "does not: [Errno 111] Connection refused. Start it (make up)"),
         (4, ("train", "ds_1", "--model", "m", "--set", "colour=red"), "recipe has no field 'colour'"),
         (4, ("train", "ds_1", "--model", "m", "--epochs", "100000"), "recipe.epochs"),
         (4, ("upload", Path(__file__).parent, "--validation-split", "1"), "validation_split: input should be less"),
@@ -169,11 +170,37 @@ def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) 
     jobs.cancel(job)
 
 
-def test_interrupted_elsewhere_it_ends_with_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (Unreachable("It does not answer."), 3, "It does not answer. Start it (make up), or name another --url."),
+        (ApiError(429, "Too many at once."), 3, "Too many at once."),
+        (ApiError(503, "Not ready yet."), 3, "Not ready yet."),
+    ],
+)
+def test_what_goes_wrong_elsewhere_ends_with_a_code_too(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, sentence: str
+) -> None:
     with pytest.raises(typer.Exit) as end, asking("http://127.0.0.1:1", None):
-        raise KeyboardInterrupt
-    assert end.value.exit_code == 130
-    assert capsys.readouterr().err == "Interrupted.\n"
+        raise error
+    assert end.value.exit_code == code
+    assert capsys.readouterr().err == f"{sentence}\n"
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [(".venv/bin/graft", ".venv/bin/graft"), ("tools/graft", "graft"), ("graft/__main__.py", "graft")],
+)
+def test_what_it_proposes_is_called_as_it_was_called_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, named: str
+) -> None:
+    for name in ("tools/graft", ".venv/bin/graft"):
+        (write(tmp_path, {name: b""}) / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "tools")
+    monkeypatch.setattr(sys, "argv", [called])
+    assert program() == named
 
 
 @pytest.mark.parametrize("module", ["graft.cli", "graft.client"])

@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from graft.client import ApiError, AsyncClient, Client, Event, Progress
+from graft.client.flows import LOOK_AGAIN
+from graft.client.session import PAUSES, Session
+from graft.client.wires import BlockingWire, options
 from graft.errors import InvalidInput
 from tests.drawing import folder, jpeg, write
 from tests.graft.serving import Service
@@ -86,6 +89,22 @@ def test_one_call_uploads_and_trains(service: Service, client: Client, pictures:
     assert client.cancel(job).revision == client.dataset(job.dataset).revision
 
 
+class Hasty(BlockingWire):
+    """Waits for nothing, and keeps how long it should have waited."""
+
+    pauses: list[float]
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+class HastyClient(Client):
+    def __init__(self, url: str, transport: httpx.BaseTransport, *, patience: float = 10.0) -> None:
+        wire = Hasty(httpx.Client(**options(url, None), transport=transport))
+        self.pauses = wire.pauses = []
+        self.session = Session(wire, patience=patience)
+
+
 class Lossy(httpx.HTTPTransport):
     """Loses the answer to every first try, when the service has done what it was asked."""
 
@@ -107,7 +126,7 @@ def test_what_is_created_is_created_once_though_every_first_answer_is_lost(
     service: Service, client: Client, pictures: Path
 ) -> None:
     transport = Lossy()
-    with Client(service.url, transport=transport) as unlucky:
+    with HastyClient(service.url, transport) as unlucky:
         dataset = unlucky.upload(pictures, name="once")
         service.validate()
         job = unlucky.train(dataset, "once")
@@ -115,6 +134,7 @@ def test_what_is_created_is_created_once_though_every_first_answer_is_lost(
         opened = unlucky.open_dataset("once open")
         assert unlucky.add_files(opened, pictures).files == 18
     assert transport.lost == 10
+    assert unlucky.pauses == [PAUSES[0]] * 5
     assert [each.id for name in ("once", "once open") for each in client.datasets(name=name)] == [dataset.id, opened.id]
     assert [each.id for each in client.datasets(name="once more")] == [other.dataset]
     assert [each.id for name in ("once", "once-more") for each in client.jobs(model=name)] == [job.id, other.id]
@@ -237,8 +257,9 @@ def test_watching_goes_on_where_the_connection_dropped_once_the_service_is_back(
         progress = b'event: progress\ndata: {"phase": "training", "epoch": 2}\n\n'
         return httpx.Response(200, headers=stream, content=progress * 2 + message(8, "succeeded"))
 
-    with Client("http://graft", patience=0, transport=httpx.MockTransport(answer)) as client:
+    with HastyClient("http://graft", httpx.MockTransport(answer), patience=0) as client:
         news = list(client.watch("job_1"))
+    assert client.pauses == [LOOK_AGAIN] * 2
     assert [each.id if isinstance(each, Event) else each.epoch for each in news] == [7, 2, 8]
     assert [request.headers.get("Last-Event-ID") for request in asked] == [None, "7"]
     assert {request.headers["Accept"] for request in asked} == {"text/event-stream"}
@@ -255,8 +276,9 @@ def test_a_service_that_does_not_stream_is_asked_again_and_again() -> None:
             return httpx.Response(200, json={"data": []})
         return httpx.Response(200, json={"data": next(pages)})
 
-    with Client("http://graft", transport=httpx.MockTransport(answer)) as client:
+    with HastyClient("http://graft", httpx.MockTransport(answer)) as client:
         news = list(client.watch("job_1"))
+    assert client.pauses == [LOOK_AGAIN] * 2
     assert [each.id if isinstance(each, Event) else each.phase for each in news] == ["training", 1, 2]
 
 

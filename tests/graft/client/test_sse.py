@@ -19,7 +19,7 @@ def read(*parts: bytes) -> list[Message]:
     return list(iterate(messages(pieces(parts))))
 
 
-TEXTS = st.lists(st.text(), min_size=1, max_size=4)
+TEXTS = st.lists(st.text(max_size=12), min_size=1, max_size=3)
 
 
 @given(TEXTS, st.sampled_from(["\n", "\r\n", "\r"]), st.integers(1, 30))
