@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import Request
@@ -15,7 +14,6 @@ from pydantic import BaseModel, ValidationError
 from app.bodies import FORM, FormParser, Part, gathered, media_type
 from app.deps import Services
 from graft.datasets.intake import Intake
-from graft.disk import room_for
 from graft.errors import InvalidFields, InvalidInput, NotAnArchive, TooLarge
 
 # Bytes that are worked on at a time: hundreds of small files for one hop to another thread.
@@ -76,7 +74,7 @@ class _Archive:
         self._intake = intake
 
     def feed(self, data: bytes) -> None:
-        _append(self._intake.archive, data)
+        self._intake.append(data)
 
     def end(self) -> Received:
         _unpack(self._intake)
@@ -131,7 +129,7 @@ class _Form:
 
     def _write(self, name: str, data: bytes) -> None:
         if name == "archive":
-            _append(self._intake.archive, data)
+            self._intake.append(data)
         elif name == "file":
             self._intake.write(data)
         else:
@@ -143,11 +141,6 @@ class _Form:
         if self._part and self._part.name == "file":
             self._intake.end()
         self._part = None
-
-
-def _append(archive: Path, data: bytes) -> None:
-    with room_for("An upload"), archive.open("ab") as file:
-        file.write(data)
 
 
 def _unpack(intake: Intake) -> None:

@@ -31,7 +31,7 @@ class Intake:
 
     def __init__(self, folder: Path, limits: ArchiveLimits) -> None:
         self.folder = folder
-        self.archive = folder / "archive"  # where to put one on its way in
+        self.archive = folder / "archive"
         self._limits = limits
         self._names = NameTree(limits.entries)
         self._room = limits.bytes
@@ -58,6 +58,11 @@ class Intake:
             self._entries[entry.path] = entry
             self._room -= entry.size
             self._file = None
+
+    def append(self, data: bytes) -> None:
+        """The next piece of `archive`."""
+        with room_for("An upload"), self.archive.open("ab") as file:
+            file.write(data)
 
     def unpack(self) -> None:
         """Take in the members of `archive`, and remove it. Raises NotAnArchive, too."""
