@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from graft.datasets.findings import MAX_RATIO, MIN_SIDE, Problem
+from graft.datasets.findings import MAX_RATIO, MIN_SIDE
 from graft.datasets.manifest import Manifest, Split
+from graft.datasets.problems import Problem
 from graft.images import Traits
 
 MAX_BAD = 0.2  # of all files

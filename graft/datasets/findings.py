@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from graft.datasets.manifest import SPLITS, Manifest, Picture
+from graft.datasets.problems import Problem
 from graft.images import Traits
 
 # Pixels. Keras' VGG16 takes no smaller input; one cell of its last layer sees 32 x 32 of them.
@@ -16,16 +16,6 @@ _SUFFIXES: Final = {
     "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "apng": "PNG", "webp": "WebP",
     "gif": "GIF", "bmp": "BMP", "dib": "BMP", "tif": "TIFF", "tiff": "TIFF",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Problem:
-    """path: None when it is about the whole set. code: for programs, message: for people. left_out: not used."""
-
-    path: str | None
-    code: str
-    message: str
-    left_out: bool = False
 
 
 def find(manifest: Manifest, traits: Mapping[str, Traits]) -> Iterator[Problem]:

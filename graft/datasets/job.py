@@ -10,11 +10,11 @@ from graft.database import reading
 from graft.datasets import layouts, rows
 from graft.datasets.checks import Check
 from graft.datasets.files import DatasetFiles
-from graft.datasets.findings import Problem
 from graft.datasets.inspection import inspect
 from graft.datasets.listing import Listing, Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.names import shown
+from graft.datasets.problems import Problem
 from graft.datasets.rows import Dataset
 from graft.datasets.validation import judge
 from graft.disk import room_for
@@ -48,8 +48,7 @@ def validate(engine: Engine, files: DatasetFiles, dataset_id: str, *, max_pixels
         max_pixels=max_pixels,
         monitor=monitor,
     )
-    left_out = [Problem(note.path, note.code, note.message, left_out=True) for note in listing.notes]
-    verdict = judge(pictures, looks, splits, earlier=earlier, left_out=left_out)
+    verdict = judge(pictures, looks, splits, earlier=earlier, left_out=listing.notes)
     found = {"problems": verdict.problems(), "checks": [asdict(check) for check in verdict.checks]}
     ignored = sum(batch.ignored for batch in batches)
     monitor.event("validated", {"files": len(pictures), "bad": verdict.bad, "ignored": ignored})

@@ -9,21 +9,12 @@ from dataclasses import replace
 
 from graft.datasets import folders, metadata
 from graft.datasets.imports import cifar, coco, idx, open_images, wnid
-from graft.datasets.listing import (
-    Boxes,
-    Keep,
-    Layout,
-    Listing,
-    Note,
-    SourceFile,
-    Sources,
-    check_usable,
-    named_as_picture,
-)
+from graft.datasets.listing import Boxes, Keep, Layout, Listing, Sources, check_usable, named_as_picture
+from graft.datasets.problems import Problem
 from graft.errors import InvalidInput
 from graft.types import Monitor
 
-__all__ = ["Boxes", "Listing", "Note", "SourceFile", "Sources", "check", "read"]
+__all__ = ["Boxes", "Sources", "check", "read"]
 
 _RECOGNISERS = (idx.recognise, cifar.recognise, coco.recognise, open_images.recognise, metadata.recognise)
 
@@ -61,11 +52,13 @@ def _named(layout: Layout) -> Iterator[None]:
         raise type(error)(f"{error} (The files were read as {layout.name}.)") from error
 
 
-def _unused(sources: Sources, listing: Listing) -> Iterator[Note]:
-    """One note for each file that nothing was made of."""
+def _unused(sources: Sources, listing: Listing) -> Iterator[Problem]:
+    """One for each file that nothing was made of."""
     known = {file.path for file in listing.files} | {note.path for note in listing.notes} | listing.used
     for path in sorted(sources.entries.keys() - known):
         if named_as_picture(path):
-            yield Note(path, "unlisted", "A picture needs a label; nothing names this one. Add it to the labels.")
+            message = "A picture needs a label; nothing names this one. Add it to the labels."
+            yield Problem(path, "unlisted", message, left_out=True)
         else:
-            yield Note(path, "stray_file", "Only pictures and their labels are used; this file is neither.")
+            message = "Only pictures and their labels are used; this file is neither."
+            yield Problem(path, "stray_file", message, left_out=True)

@@ -11,6 +11,7 @@ from graft import images
 from graft.datasets.batches import Batch, Entry
 from graft.datasets.manifest import Split
 from graft.datasets.names import shown
+from graft.datasets.problems import Problem
 from graft.errors import InvalidInput
 from graft.types import Monitor
 
@@ -34,20 +35,12 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Note:
-    """Something that the layout leaves out. path: None for several at once; code: for programs, message: for people."""
-
-    path: str | None
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Listing:
-    """What a layout makes of the files. used: paths of those that labels and pictures were taken out of."""
+    """What a layout makes of the files. notes: what it leaves out; used: paths of those that labels and pictures were
+    taken out of."""
 
     files: Sequence[SourceFile]
-    notes: Sequence[Note] = ()
+    notes: Sequence[Problem] = ()
     used: frozenset[str] = field(default_factory=frozenset)
 
 

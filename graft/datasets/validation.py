@@ -7,10 +7,9 @@ from typing import Any
 
 from graft.datasets import checks, findings
 from graft.datasets.checks import FLAWS, OF_FILES, Check
-from graft.datasets.findings import Problem
-from graft.datasets.inspection import Flaw
-from graft.datasets.layouts import SourceFile
+from graft.datasets.listing import SourceFile
 from graft.datasets.manifest import SPLITS, Manifest, Picture, Split
+from graft.datasets.problems import Flaw, Problem
 from graft.datasets.splits import SplitRequest, carve
 from graft.images import Traits
 

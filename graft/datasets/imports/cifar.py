@@ -68,7 +68,7 @@ class Binary:
                 name = name_of(label, names, f"record {number:,} of {shown(path)}")
                 batch = path.rpartition("/")[2].removesuffix(".bin")
                 maker.store(f"{split}/{name}/{batch}_{number:05}.png", split, name, image)
-                maker.step()
+                maker.steps.done()
         known = {self.sources.beside(path, name) for path, _ in self.parts for name in _NAME_FILES}
         return Listing(maker.files, used=frozenset({*(path for path, _ in self.parts), *filter(None, known)}))
 

@@ -12,12 +12,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from graft.datasets.imports.boxes import Box, Marked, Places, listing
-from graft.datasets.imports.names import split_of
-from graft.datasets.listing import Keep, Listing, Note, Sources
-from graft.datasets.manifest import Split
+from graft.datasets.imports import marks
+from graft.datasets.imports.boxes import listing
+from graft.datasets.imports.marks import Marked, Marks
+from graft.datasets.listing import Keep, Listing, Sources
 from graft.datasets.metadata import clean_label
 from graft.datasets.names import shown
+from graft.datasets.problems import Problem
+from graft.datasets.steps import stoppable
 from graft.errors import InvalidInput, TooLarge
 from graft.types import Monitor
 
@@ -81,12 +83,11 @@ class Coco:
                 )
 
     def read(self, keep: Keep, monitor: Monitor) -> Listing:
-        places = Places(self.sources, with_suffix=True)
-        marked: dict[str, Marked] = {}
-        notes: list[Note] = []
+        said = Marks(self.sources, with_suffix=True)
+        notes: list[Problem] = []
         for path in self.paths:
-            notes += _mark(path, _decoded(self.sources, path), places, marked)
-        found = listing(self.sources, marked, self.others | {*self.paths}, keep, monitor)
+            notes += _mark(path, _decoded(self.sources, path), said, monitor)
+        found = listing(self.sources, said.pictures, self.others | {*self.paths}, keep, monitor)
         return Listing(found.files, (*notes, *found.notes), found.used)
 
 
@@ -115,29 +116,22 @@ def _decoded(sources: Sources, path: str) -> Annotations:
             ) from error
 
 
-def _mark(path: str, coco: Annotations, places: Places, marked: dict[str, Marked]) -> Iterator[Note]:
-    """Add what one file says to `marked`, by path; yield what cannot be used. Raises InvalidInput."""
+def _mark(path: str, coco: Annotations, said: Marks, monitor: Monitor) -> Iterator[Problem]:
+    """Add what one file says; yield what cannot be used. Raises InvalidInput, Interrupted."""
     names = {c.id: clean_label(c.name, f"{shown(path)}, category {c.id}") for c in coco.categories}
-    split, folder = split_of(path), path.rpartition("/")[0]
+    file = marks.Annotations(path, said)
     images: dict[Id, Marked | None] = {}
-    missing: list[str] = []
-    for image in coco.images:
-        place = places.find(image.file_name, folder, split)
-        images[image.id] = None if place is None else _entry(marked, place, split, image)
-        if place is None:
-            missing.append(image.file_name)
-    if len(missing) == len(coco.images):
+    for image in stoppable(coco.images, monitor):
+        place = file.find(image.file_name)
+        shape = (image.width, image.height) if image.width and image.height else None
+        images[image.id] = None if place is None else file.picture(place, shape)
+    if file.missing == file.named:
         raise InvalidInput(
-            f"The pictures must be sent with their annotations; of the {len(missing):,} that {shown(path)} names none "
+            f"The pictures must be sent with their annotations; of the {file.named:,} that {shown(path)} names none "
             "is there. Put them into the same archive."
         )
-    if missing:
-        message = (
-            f"Annotations are for pictures that were sent; {len(missing):,} of the {len(coco.images):,} that "
-            f"{shown(path)} names were not, {shown(missing[0])} among them."
-        )
-        yield Note(None, "missing_pictures", message)
-    for number, annotation in enumerate(coco.annotations):
+    yield from file.not_sent()
+    for number, annotation in enumerate(stoppable(coco.annotations, monitor)):
         picture = _known(images, annotation.image_id, f"{shown(path)}, annotation {number}: image_id")
         if annotation.category_id is None:
             raise InvalidInput(
@@ -146,25 +140,14 @@ def _mark(path: str, coco: Annotations, places: Places, marked: dict[str, Marked
             )
         label = _known(names, annotation.category_id, f"{shown(path)}, annotation {number}: category_id")
         if picture:
-            _add(picture, label, annotation)
+            said.add(picture, label, _corners(annotation))
 
 
-def _entry(marked: dict[str, Marked], place: str, split: Split | None, image: Image) -> Marked:
-    shape = (image.width, image.height) if image.width and image.height else None
-    picture = marked.setdefault(place, Marked(split, shape))
-    if picture.split != split:
-        raise InvalidInput(
-            f"A picture belongs to one split; {shown(place)} is named for {picture.split} and for {split}. "
-            "Remove it from one of the files of annotations."
-        )
-    return picture
-
-
-def _add(picture: Marked, label: str, annotation: Annotation) -> None:
-    picture.labels[label] = None
-    if annotation.bbox and not annotation.iscrowd:
-        left, top, width, height = annotation.bbox
-        picture.boxes.append(Box(label, (left, top, left + width, top + height)))
+def _corners(annotation: Annotation) -> tuple[float, float, float, float] | None:
+    if annotation.bbox is None or annotation.iscrowd:
+        return None
+    left, top, width, height = annotation.bbox
+    return left, top, left + width, top + height
 
 
 def _known(table: dict[Id, Value], id: Id, where: str) -> Value:

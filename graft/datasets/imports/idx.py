@@ -141,7 +141,7 @@ class Idx:
                 image = Image.fromarray(np.ascontiguousarray(pixels.T) if part.turned else pixels)
                 name = name_of(label, names, f"picture {number:,} of {shown(part.images)}")
                 maker.store(f"{part.split}/{name}/{number:05}.png", part.split, name, image)
-                maker.step()
+                maker.steps.done()
             _check_end(file, part.images)
 
     @contextmanager

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from graft.datasets.delimited import AT_ONCE, MAX_LINE, Budget, cells, columns, rows, text_lines
-from graft.datasets.imports.boxes import PARTS, Box, Marked, Places, listing
-from graft.datasets.imports.names import split_of
-from graft.datasets.listing import Keep, Listing, Note, Sources
+from graft.datasets.imports.boxes import PARTS, listing
+from graft.datasets.imports.marks import Annotations, Marks
+from graft.datasets.listing import Keep, Listing, Sources
 from graft.datasets.metadata import MAX_LABEL, clean_label
 from graft.datasets.names import shown
+from graft.datasets.problems import Problem
+from graft.datasets.steps import stoppable
 from graft.errors import InvalidInput
 from graft.types import Monitor
 
@@ -39,17 +41,17 @@ class OpenImages:
             self._names()
 
     def read(self, keep: Keep, monitor: Monitor) -> Listing:
-        places, names = Places(self.sources, with_suffix=False), self._names()
-        marked: dict[str, Marked] = {}
-        notes: list[Note] = []
+        said, names = Marks(self.sources, with_suffix=False), self._names()
+        notes: list[Problem] = []
         for path in self._tables():
-            notes += self._mark(path, places, names, marked)
-        if not marked:
+            notes += self._mark(path, names, said, monitor)
+        if not said.pictures:
             raise InvalidInput(
                 "The pictures must be sent with their tables, each as its ImageID and .jpg; none that the tables name "
                 "is there. Put them into the same archive."
             )
-        found = listing(self.sources, marked, frozenset({*self.labels, *self.boxes, *self.descriptions}), keep, monitor)
+        used = frozenset({*self.labels, *self.boxes, *self.descriptions})
+        found = listing(self.sources, said.pictures, used, keep, monitor)
         return Listing(found.files, (*notes, *found.notes), found.used)
 
     def _tables(self) -> tuple[str, ...]:
@@ -72,31 +74,18 @@ class OpenImages:
                         names[row[0]] = clean_label(row[1], f"{shown(path)}, line {line},")
         return names
 
-    def _mark(self, path: str, places: Places, names: dict[str, str], marked: dict[str, Marked]) -> Iterator[Note]:
-        """Add what one table says to `marked`, by path. Raises InvalidInput."""
-        split, folder = split_of(path), path.rpartition("/")[0]
-        passed = 0
+    def _mark(self, path: str, names: dict[str, str], said: Marks, monitor: Monitor) -> Iterator[Problem]:
+        """Add what one table says; yield what cannot be used. Raises InvalidInput, Interrupted."""
+        annotations = Annotations(path, said)
         with self.sources.open(path) as file:
-            for line, row in rows(text_lines(file, path), path):
+            for line, row in rows(stoppable(text_lines(file, path), monitor), path):
                 where = f"{shown(path)}, line {line},"
-                place = places.find(row["ImageID"], folder, split)
-                if place is None:
-                    passed += 1
-                elif "Confidence" not in row or _number(row, "Confidence", where) == 1:
-                    picture = marked.setdefault(place, Marked(split, PARTS))
-                    if picture.split != split:
-                        raise InvalidInput(
-                            f"A picture belongs to one split; {where} names {shown(place)} for {split}, and a table "
-                            f"before it for {picture.split}. Remove it from one of the two."
-                        )
+                place = annotations.find(row["ImageID"])
+                if place and ("Confidence" not in row or _number(row, "Confidence", where) == 1):
                     label = names.get(row["LabelName"]) or clean_label(row["LabelName"], where)
-                    picture.labels[label] = None
-                    if path in self.boxes and row.get("IsGroupOf") != "1":
-                        left, right, top, bottom = (_number(row, c, where) for c in ("XMin", "XMax", "YMin", "YMax"))
-                        picture.boxes.append(Box(label, (left, top, right, bottom)))
-        if passed:
-            message = f"Tables are for pictures that were sent; {passed:,} rows of {shown(path)} are for others."
-            yield Note(None, "missing_pictures", message)
+                    boxed = path in self.boxes and row.get("IsGroupOf") != "1"
+                    said.add(annotations.picture(place, PARTS), label, _corners(row, where) if boxed else None)
+        yield from annotations.not_sent()
 
 
 def recognise(sources: Sources) -> OpenImages | None:
@@ -108,6 +97,11 @@ def recognise(sources: Sources) -> OpenImages | None:
     boxes = tuple(path for path, named in found.items() if named >= _BOXES)
     labels = tuple(path for path, named in found.items() if named >= _LABELS and path not in boxes)
     return OpenImages(sources, labels, boxes, descriptions) if labels or boxes else None
+
+
+def _corners(row: dict[str, str], where: str) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (_number(row, column, where) for column in ("XMin", "YMin", "XMax", "YMax"))
+    return left, top, right, bottom
 
 
 def _number(row: dict[str, str], column: str, where: str) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from graft.datasets.checks import Check
 from graft.datasets.inspection import inspect
-from graft.datasets.layouts import SourceFile
+from graft.datasets.listing import SourceFile
 from graft.datasets.manifest import SPLITS, Manifest, Split
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import Verdict, judge

@@ -10,7 +10,7 @@ from PIL import Image
 
 from graft.datasets import layouts
 from graft.datasets.batches import Batch, Entry
-from graft.datasets.layouts import Boxes, Listing, Sources
+from graft.datasets.listing import Boxes, Listing, Sources
 from graft.types import Monitor
 from tests.monitors import Recorder
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from graft.datasets.inspection import CHUNK, Flaw, inspect
+from graft.datasets.inspection import CHUNK, inspect
+from graft.datasets.problems import Flaw
 from graft.errors import Interrupted
 from graft.images import Traits
 from tests.drawing import draw, encode, jpeg

@@ -5,10 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graft.datasets.findings import Problem
-from graft.datasets.inspection import Flaw
-from graft.datasets.layouts import SourceFile
+from graft.datasets.listing import SourceFile
 from graft.datasets.manifest import Manifest, Split
+from graft.datasets.problems import Flaw, Problem
 from graft.datasets.splits import SplitRequest
 from graft.datasets.validation import MAX_PROBLEMS, Verdict, judge
 from graft.images import Traits

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from graft.datasets import Dataset, Datasets, Manifest, NewDataset, SplitRequest
-from graft.datasets.layouts import Boxes
+from graft.datasets.listing import Boxes
 from tests.graft.datasets.filling import take_in
 from tests.monitors import Recorder
 

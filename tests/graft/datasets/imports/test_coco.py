@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from graft.datasets import Datasets, layouts
-from graft.errors import DiskFull, Interrupted, InvalidInput
+from graft.datasets.imports import making
+from graft.errors import DiskFull, Interrupted, InvalidInput, TooLarge
 from tests.drawing import encode
 from tests.graft.datasets.imports.ready import counts, ready
 from tests.graft.datasets.imports.ready import left_out as left_out_of
@@ -223,8 +224,22 @@ def test_a_byte_order_mark_and_names_as_ids_are_taken(tmp_path: Path) -> None:
 
 
 def test_it_stops_when_asked(tmp_path: Path) -> None:
+    """Before anything is made."""
+    watch = Recorder(stop_after=0)
     with pytest.raises(Interrupted):
-        read(sources(tmp_path, FILES), monitor=Recorder(stop_after=0))
+        read(sources(tmp_path, FILES), monitor=watch)
+    assert watch.reports == []
+
+
+def test_boxes_are_counted_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes behind the limit is not looked at. Whole pictures may have any number."""
+    monkeypatch.setattr(making, "MAX_MADE", 10)
+    data = one(*[CAT] * 11, DOG | {"image_id": 9})
+    with pytest.raises(TooLarge, match="At most 10 pictures can be made"):
+        read(sources(tmp_path, {"a.json": data, "1.png": png(1)}))
+    both = coco([image(1, "1.png"), image(2, "2.png")], [*[CAT] * 11, annotation(2, 18, 0, 0, 9, 9)])
+    given = sources(tmp_path, {"a.json": both, "1.png": png(1), "2.png": png(2)}, boxes="whole")
+    assert len(read(given).files) == 2
 
 
 def test_a_full_disk_is_no_fault_of_the_picture(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ import pytest
 
 from graft.datasets import Datasets, layouts
 from graft.datasets.delimited import AT_ONCE
-from graft.errors import InvalidInput, TooLarge
+from graft.datasets.imports import making
+from graft.datasets.imports.marks import MAX_LABELS, Annotations, Marks
+from graft.errors import Interrupted, InvalidInput, TooLarge
 from tests.graft.datasets.imports.ready import counts, ready
 from tests.graft.datasets.imports.ready import left_out as left_out_of
 from tests.graft.datasets.imports.test_coco import pixels, png
 from tests.graft.datasets.reading import Made, classes, left_out, read, sources
+from tests.monitors import Recorder
 
 CLASSES = b"LabelName,DisplayName\n/m/01yrx,Cat\n/m/0bt9lr,Dog\n"
 LABELS = b"ImageID,Source,LabelName,Confidence\n"
@@ -37,7 +40,7 @@ def test_labels_of_pictures_become_a_ready_dataset(datasets: Datasets) -> None:
     dataset, _ = ready(datasets, FILES)
     assert counts(dataset) == {"train": {"Cat": 1, "Dog": 1}, "test": {"Cat": 1}}
     assert left_out_of(dataset) == {(None, "missing_pictures"), ("train/000c.jpg", "several_labels")}
-    assert any("2 rows of 'train-annotations" in problem["message"] for problem in dataset.problems)
+    assert any("2 of the 7 entries of 'train-annotations" in problem["message"] for problem in dataset.problems)
 
 
 LABELS_OF_TRAIN = "train-annotations-human-imagelabels.csv"
@@ -93,6 +96,27 @@ def test_what_is_wrong_is_said(name: str, data: bytes, message: str, tmp_path: P
     with pytest.raises(InvalidInput, match=message) as raised:
         read(sources(tmp_path, FILES | {name: data}))
     assert str(raised.value).endswith("(The files were read as Open Images' tables.)")
+
+
+def test_boxes_are_counted_and_labels_few_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes behind the limit is not looked at."""
+    monkeypatch.setattr(making, "MAX_MADE", 10)
+    table = BOXES + b"000a,xclick,/m/01yrx,1,0,1,0,1,0,0,0,0,0\n" * 11 + b"a,b\n"
+    with pytest.raises(TooLarge, match="At most 10 pictures can be made"):
+        read(sources(tmp_path, FILES | {"train-annotations-bbox.csv": table}))
+    said = Marks(sources(tmp_path, PICTURES), with_suffix=False)
+    picture = Annotations("train.csv", said).picture("train/000a.jpg", None)
+    for number in range(99):
+        said.add(picture, str(number))
+    assert len(picture.labels) == MAX_LABELS
+
+
+def test_it_stops_when_asked(tmp_path: Path) -> None:
+    """Before anything is made."""
+    watch = Recorder(stop_after=0)
+    with pytest.raises(Interrupted):
+        read(sources(tmp_path, FILES), monitor=watch)
+    assert watch.reports == []
 
 
 def test_descriptions_have_one_budget(tmp_path: Path) -> None:
