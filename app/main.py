@@ -15,7 +15,8 @@ from graft.settings import Settings
 
 DESCRIPTION = """VGG16 as a service: ImageNet predictions, and new classifiers grafted onto its trunk.
 
-Upload a zip of labelled pictures, train a model on it, and ask the model at its own route.
+Upload a folder of labelled pictures, as an archive or file by file, train a model on it, and ask the model at its own
+route.
 Every failure is `application/problem+json` with a sentence that says what to do."""
 
 

@@ -36,7 +36,10 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
 @router.post("", status_code=202, summary="Train a model on a dataset", responses=problems(400, 404, 409, 413, 507))
 def create(body: JobRequest, services: UseServices, response: Response, once: UseOnce) -> JobAnswer:
-    """The dataset must be ready; the job keeps to its revision of this moment. Progress is at the answer's Location."""
+    """On a dataset that has a revision the job keeps to that of this moment; on one that is still checked it waits.
+
+    Progress is at the answer's Location.
+    """
 
     def train(id: str | None) -> Job:
         return services.work.train(
