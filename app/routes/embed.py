@@ -45,6 +45,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+@router.put("/embed", include_in_schema=False)  # `curl -T` says PUT
 @router.post(
     "/embed",
     summary="Embed pictures: the output of a layer of VGG16, pooled",

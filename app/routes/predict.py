@@ -24,11 +24,13 @@ Models = Annotated[
 DOCUMENTED: dict[str, Any] = {"responses": problems(400, 404, 413, 415), "openapi_extra": BODY}
 
 
+@router.put("/models/{model}/predict", include_in_schema=False)  # `curl -T` says PUT
 @router.post("/models/{model}/predict", summary="Classify pictures with a model's stable version", **DOCUMENTED)
 async def predict(request: Request, services: UseServices, model: ModelName, top: Top = 5) -> Prediction:
     return await _predict(request, services, model, top)
 
 
+@router.put("/models/{model}/versions/{version}/predict", include_in_schema=False)
 @router.post(
     "/models/{model}/versions/{version}/predict", summary="Classify pictures with one version of a model", **DOCUMENTED
 )
@@ -38,6 +40,7 @@ async def predict_version(
     return await _predict(request, services, model, top, version=version)
 
 
+@router.put("/models/{model}/aliases/{alias}/predict", include_in_schema=False)
 @router.post(
     "/models/{model}/aliases/{alias}/predict",
     summary="Classify pictures with the version an alias points at",
@@ -49,6 +52,7 @@ async def predict_alias(
     return await _predict(request, services, model, top, alias=alias)
 
 
+@router.put("/predict", include_in_schema=False)
 @router.post("/predict", summary="Classify pictures with many models at once", **DOCUMENTED)
 async def predict_many(request: Request, services: UseServices, models: Models, top: Top = 5) -> Predictions:
     """Stable versions answer, each as it does alone. Models that prepare pictures alike share the work."""

@@ -35,6 +35,11 @@ def test_the_trunk_s_last_layer_averaged_is_what_one_gets_unasked(client: Client
     assert all(len(each["embedding"]) == 512 for each in told["embeddings"])
 
 
+def test_curl_s_upload_option_says_put(client: Client) -> None:
+    body = flat("#ff0000")
+    assert client.request("PUT", EMBED, content=body).json() == client.post(EMBED, content=body).json()
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -49,6 +49,15 @@ def test_a_raw_picture_is_told_by_its_bytes(client: Client, content_type: str | 
     }
 
 
+@pytest.mark.parametrize("path", ["", "/models/signs", "/models/signs/versions/1", "/models/signs/aliases/stable"])
+def test_curl_s_upload_option_says_put(client: Client, path: str) -> None:
+    client.publish("signs")
+    body, params = flat("#ff0000"), {"top": 2} if path else {"models": "signs,vgg16"}
+    posted, put = (client.request(m, f"/api/v1{path}/predict", content=body, params=params) for m in ("POST", "PUT"))
+    assert posted.status_code == put.status_code == 200
+    assert posted.json() == put.json()
+
+
 def test_every_file_part_is_answered_in_order_under_its_name(client: Client) -> None:
     files = [("file", ("rot.png", flat("#ff0000"))), ("file", ("grün ü.jpg", flat("#00ff00", "JPEG")))]
     predictions = client.post(PREDICT, files=files).json()["predictions"]
