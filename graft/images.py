@@ -11,13 +11,11 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from graft.errors import NotAPicture, TooLarge, Truncated
 from graft.types import Interpolation
@@ -51,9 +49,6 @@ _FILTERS: Final = {
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# By how much the channels of a grey pixel may differ: WebP's decoder rounds each by itself, and is off by one.
-_GREY_STEPS = 2
-_GREY_MODES: Final = {"1", "L", "I", "F"} | {f"I;16{order}" for order in ("", "L", "B", "N")}
 # EXIF orientation (tag 274 of TIFF 6.0) -> what makes the picture upright; 1 is upright already.
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -73,6 +68,17 @@ def sniff(data: bytes) -> str | None:
     return next((name for name, signature in _SIGNATURES.items() if signature.match(data)), None)
 
 
+def sniffed(data: bytes) -> str:
+    """As `sniff` calls it. Raises NotAPicture for anything else."""
+    kind = sniff(data)
+    if kind is None:
+        raise NotAPicture(
+            f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
+            "Convert it to one of these and send it again."
+        )
+    return kind
+
+
 def decode(
     data: bytes, *, interpolation: Interpolation = "nearest", max_pixels: int = MAX_PIXELS
 ) -> npt.NDArray[np.uint8]:
@@ -85,31 +91,13 @@ def decode(
         return _pixels(image, _FILTERS[interpolation])
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a picture is like. format: as `sniff` calls it; width, height: as stored; frames: whether it has several;
-    grey: whether no pixel that `decode` picks by nearest has a colour."""
-
-    format: str
-    width: int
-    height: int
-    frames: bool
-    grey: bool
-
-
-def traits(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Traits:
-    """Of any picture that `decode` takes, at less cost. Raises as `decode` does."""
-    with loaded(data, max_pixels) as image:
-        return Traits(_sniffed(data), *image.size, _has_frames(image), _is_grey(image))
-
-
 @contextmanager
 def loaded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     """The picture as Pillow has it, decoded and not yet `upright`. Also what fails within is the picture's fault.
 
     Raises as `decode` does.
     """
-    kind = _sniffed(data)
+    kind = sniffed(data)
     _hush_pillow()
     try:
         if kind == "WebP":  # its decoder takes memory for the whole picture as soon as the file is opened
@@ -133,16 +121,6 @@ def loaded(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
             f"A picture must be readable to its end; this {kind} file is not: {_reason(error)}. "
             "Repair it, or save it again."
         ) from error
-
-
-def _sniffed(data: bytes) -> str:
-    kind = sniff(data)
-    if kind is None:
-        raise NotAPicture(
-            f"A picture must be a {', '.join(list(_SIGNATURES)[:-1])} or TIFF file; received {_describe(data)}. "
-            "Convert it to one of these and send it again."
-        )
-    return kind
 
 
 class _Source(io.BytesIO):
@@ -208,32 +186,6 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # a damaged block raises anything, and is no reason to refuse a picture that decodes
         return 1
     return value if isinstance(value, int) else 1
-
-
-def _has_frames(image: Image.Image) -> bool:
-    """Whether a loaded picture is an animation, or has several pages. A camera's JPEG with a preview behind it is not.
-
-    Only the header of a second frame is read.
-    """
-    if isinstance(image, JpegImageFile):
-        return False
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # damaged behind the first frame, which is the one that counts
-        return False
-
-
-def _is_grey(image: Image.Image) -> bool:
-    """See Traits. Of nearly every colour picture the first of a few pixels tells it. Raises ValueError where RGB cannot
-    be made of the picture's mode, as `decode` does."""
-    if image.mode in _GREY_MODES:
-        return True
-    few = iter(image.resize((8, 8), Image.Resampling.NEAREST).convert("RGB").tobytes())
-    if any(abs(r - g) > _GREY_STEPS or abs(g - b) > _GREY_STEPS for r, g, b in zip(few, few, few, strict=True)):
-        return False
-    red, green, blue = image.resize((SIZE, SIZE), Image.Resampling.NEAREST).convert("RGB").split()
-    differences = (ImageChops.difference(red, green), ImageChops.difference(green, blue))
-    return not any(any(difference.histogram()[_GREY_STEPS + 1 :]) for difference in differences)
 
 
 def _ends_early(kind: str, data: bytes, error: Exception) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from graft.datasets.findings import MAX_RATIO, MIN_SIDE
 from graft.datasets.manifest import Manifest, Split
 from graft.datasets.problems import Problem
-from graft.images import Traits
+from graft.datasets.traits import Traits
 
 MAX_BAD = 0.2  # of all files
 MAX_EXAMPLES = 5

@@ -6,7 +6,7 @@ from typing import Final
 
 from graft.datasets.manifest import SPLITS, Manifest, Picture
 from graft.datasets.problems import Problem
-from graft.images import Traits
+from graft.datasets.traits import Traits
 
 # Pixels. Keras' VGG16 takes no smaller input; one cell of its last layer sees 32 x 32 of them.
 MIN_SIDE = 32

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from graft import images
 from graft.datasets.problems import Flaw, flaw
 from graft.datasets.steps import Steps
+from graft.datasets.traits import Traits, traits
 from graft.errors import NotAPicture, TooLarge
-from graft.images import Traits
 from graft.types import Monitor
 
 CHUNK = 8  # files that a thread takes at once
@@ -42,6 +42,6 @@ def _look(data: bytes, sha256: str, max_pixels: int) -> Traits | Flaw:
     if hashlib.sha256(data).hexdigest() != sha256:
         return Flaw("damaged_on_disk", "The stored file is not what was sent, as after a power cut. Send it again.")
     try:
-        return images.traits(data, max_pixels=max_pixels)
+        return traits(data, max_pixels=max_pixels)
     except (NotAPicture, TooLarge) as error:
         return flaw(error)

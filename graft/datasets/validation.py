@@ -11,7 +11,7 @@ from graft.datasets.listing import SourceFile
 from graft.datasets.manifest import SPLITS, Manifest, Picture, Split
 from graft.datasets.problems import Flaw, Problem
 from graft.datasets.splits import SplitRequest, carve
-from graft.images import Traits
+from graft.datasets.traits import Traits
 
 MAX_PROBLEMS = 1000  # kept one by one; the rest are counted
 # What more of the pictures than this share have in common is what the set is like: a check says so, and no problem.

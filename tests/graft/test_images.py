@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from graft import images
+from graft.datasets.traits import traits
 from graft.errors import NotAPicture, TooLarge
 from graft.types import Interpolation
 from tests.drawing import draw, encode
@@ -62,7 +63,7 @@ def test_a_format_is_told_by_content(kind: str) -> None:
 def test_pixels_equal_those_of_keras(mode: str, kind: str) -> None:
     for width, height in ((300, 200), (224, 224), (448, 97), (1, 1), (671, 1000)):
         data = encode(in_mode(mode, width, height), kind)
-        described = images.traits(data)
+        described = traits(data)
         assert (described.format, described.width, described.height) == (kind, width, height)
         assert described.grey == (mode in {"L", "LA", "1", "I;16", "F", "I"})
         for interpolation in INTERPOLATIONS:
@@ -169,7 +170,7 @@ def test_a_damaged_file_decodes_or_is_refused(kind: str, mode: str, cut: float, 
         data[int(where * (len(data) - 1))] = value
     damaged = bytes(data[: round(cut * len(data))] if cut > 0.5 else data)
     refusals = []
-    for take in (images.decode, images.traits):
+    for take in (images.decode, traits):
         try:  # any other error fails the test, and so does a warning
             take(damaged)
         except (NotAPicture, TooLarge) as error:
@@ -195,9 +196,9 @@ def test_awkward_pictures_are_what_pillow_makes_of_them(awkward: Path) -> None:
         readable = row["to_rgb"] == "yes" and row["format"] in {"JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
         if readable:
             np.testing.assert_array_equal(images.decode(data), as_pillow(data), row["file"])
-            assert images.traits(data).format.upper() in {row["format"], "JPEG"}
+            assert traits(data).format.upper() in {row["format"], "JPEG"}
         else:
-            for take in (images.decode, images.traits):
+            for take in (images.decode, traits):
                 with pytest.raises((NotAPicture, TooLarge)):
                     take(data)
     assert seen == 55

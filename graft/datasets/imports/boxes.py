@@ -26,7 +26,7 @@ def listing(
     sources: Sources, marked: Mapping[str, Marked], used: frozenset[str], keep: Keep, monitor: Monitor
 ) -> Listing:
     """marked: by path. used: the files of annotations. Raises TooLarge, Interrupted."""
-    if sources.boxes == "crop" and any(picture.boxes for picture in marked.values()):
+    if any(picture.boxes for picture in marked.values()):
         return _crops(sources, marked, used, keep, monitor)
     files, notes = [], []
     for path, picture in marked.items():

@@ -8,8 +8,8 @@ from PIL import Image
 
 from graft.datasets.inspection import CHUNK, inspect
 from graft.datasets.problems import Flaw
+from graft.datasets.traits import Traits
 from graft.errors import Interrupted
-from graft.images import Traits
 from tests.drawing import draw, encode, jpeg
 from tests.monitors import Recorder
 

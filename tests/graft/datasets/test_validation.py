@@ -9,8 +9,8 @@ from graft.datasets.listing import SourceFile
 from graft.datasets.manifest import Manifest, Split
 from graft.datasets.problems import Flaw, Problem
 from graft.datasets.splits import SplitRequest
+from graft.datasets.traits import Traits
 from graft.datasets.validation import MAX_PROBLEMS, Verdict, judge
-from graft.images import Traits
 from tests.graft.datasets.judging import check, told
 
 FINE = Traits("PNG", 100, 100, frames=False, grey=False)
