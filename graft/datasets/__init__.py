@@ -6,8 +6,9 @@ intake           take in the files of one call, each under the hash of its conte
 batches          what was added to a dataset, call by call
 layouts          from files to pictures with class and split, by whichever of these recognises them: folders, metadata,
                  imports (the forms of well-known sets); listing: what they have in common; delimited: tables
-inspection       look at every picture
-findings         what is worth knowing of single pictures; checks: of the set, one entry a kind
+inspection       look at every picture; traits: what one is like
+problems         what is wrong with a file; findings: what is worth knowing of single pictures; checks: of the set, one
+                 entry a kind; steps: how far a validation is
 validation       the verdict
 splits           seeded, stratified splits where the folder has none
 manifest         what a revision is

@@ -9,12 +9,10 @@ from dataclasses import replace
 
 from graft.datasets import folders, metadata
 from graft.datasets.imports import cifar, coco, idx, open_images, wnid
-from graft.datasets.listing import Boxes, Keep, Layout, Listing, Sources, check_usable, named_as_picture
+from graft.datasets.listing import Keep, Layout, Listing, Sources, check_usable, named_as_picture
 from graft.datasets.problems import Problem
 from graft.errors import InvalidInput
 from graft.types import Monitor
-
-__all__ = ["Boxes", "Sources", "check", "read"]
 
 _RECOGNISERS = (idx.recognise, cifar.recognise, coco.recognise, open_images.recognise, metadata.recognise)
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
-from graft.datasets.layouts import Boxes
+from graft.datasets.listing import Boxes
 from graft.datasets.splits import SplitRequest
 from graft.errors import InvalidFields, NotFound
 from graft.tables import datasets as table

@@ -15,8 +15,8 @@ _GREY_MODES: Final = {"1", "L", "I", "F"} | {f"I;16{order}" for order in ("", "L
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a picture is like. format: as `images.sniff` calls it; width, height: as stored; frames: whether it has several;
-    grey: whether no pixel that `images.decode` picks by nearest has a colour."""
+    """format: as `images.sniff` calls it; width, height: as stored; frames: whether it has several; grey: whether no
+    pixel that `images.decode` picks by nearest has a colour."""
 
     format: str
     width: int
