@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from graft.datasets import ArchiveLimits, layouts
 from graft.datasets.checks import FLAWS
-from graft.datasets.delimited import MAX_LINE
+from graft.datasets.delimited import AT_ONCE, MAX_LINE
 from graft.datasets.imports.boxes import MIN_CROP
+from graft.datasets.imports.cifar import MAX_PARTS
 from graft.datasets.imports.coco import MAX_BYTES
 from graft.datasets.imports.making import MAX_MADE, MAX_PIXELS
-from graft.datasets.imports.names import split_of
+from graft.datasets.imports.names import MAX_NAMES, split_of
+from graft.datasets.imports.open_images import MAX_DESCRIPTIONS
 from graft.datasets.listing import Sources
-from graft.datasets.metadata import MAX_LINES
+from graft.datasets.metadata import MAX_FILES, MAX_LINES
 from graft.errors import InvalidInput
 from tests.graft.datasets.reading import DOT, classes, left_out, read, sources
 
@@ -83,8 +85,11 @@ def test_the_guide_names_every_code_and_every_limit() -> None:
     codes = set(re.findall(r'Problem\(\s*\w+,\s*"(\w+)"', notes))
     assert len(codes) == 7
     assert {found for found in codes | FLAWS if f"`{found}`" not in text} == set()
-    limits = (f"{number:,}" for number in (MAX_MADE, MAX_PIXELS, MAX_LINES, MAX_LINE))
+    limits = (f"{number:,}" for number in (MAX_MADE, MAX_PIXELS, MAX_LINES, MAX_LINE, MAX_NAMES, MAX_DESCRIPTIONS))
     assert [limit for limit in limits if limit not in text] == []
+    assert f"| {MAX_FILES}, of" in text
+    assert f"| {MAX_PARTS} |" in text
+    assert f"over {AT_ONCE // 1024} KiB" in text
     assert f"{MAX_BYTES // 1024**2} MiB" in text
     assert f"{MIN_CROP} x {MIN_CROP} pixels" in text
     assert f"{ArchiveLimits().data_bytes // 1024**3} GiB" in text
