@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fastapi import Request
@@ -20,6 +21,10 @@ from graft.errors import InvalidFields, InvalidInput, NotAnArchive, TooLarge
 _PIECE: Final = 1024 * 1024
 # Bytes of a text field beside the files: a name, a number, a recipe.
 _FIELD: Final = 4096
+_NO_JSON: Final = (
+    "Pictures come as an archive, or as a form; received JSON. "
+    "JSON that opens a dataset goes to POST /api/v1/datasets, with Content-Type: application/json."
+)
 _SUFFIX: Final = re.compile(r"\.(zip|tgz|tar|tar\.\w+)$", re.IGNORECASE)
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,9 +67,15 @@ async def taken_in(
         into: _Body = _Archive(intake)
         if media_type(request) == FORM:
             into = _Form(intake, FormParser(request, {"archive", "file", *fields}))
-        async for piece in gathered(request, services.limits.archive_bytes, _PIECE):
-            await run_in_threadpool(into.feed, piece)
-        yield intake, await run_in_threadpool(into.end)
+        try:
+            async for piece in gathered(request, services.limits.archive_bytes, _PIECE):
+                await run_in_threadpool(into.feed, piece)
+            received = await run_in_threadpool(into.end)
+        except NotAnArchive:
+            if await run_in_threadpool(_is_json, intake.archive):
+                raise NotAnArchive(_NO_JSON) from None
+            raise
+        yield intake, received
 
 
 class _Archive:
@@ -77,7 +88,7 @@ class _Archive:
         self._intake.append(data)
 
     def end(self) -> Received:
-        _unpack(self._intake)
+        self._intake.unpack()
         return Received()
 
 
@@ -106,7 +117,7 @@ class _Form:
         if self._archive:
             if not self._intake.archive.exists():
                 raise InvalidInput("An archive must not be empty; received no bytes.")
-            _unpack(self._intake)
+            self._intake.unpack()
         elif not self._files:
             raise InvalidInput("A form must have a part named archive, or parts named file; received neither.")
         fields = {name: value.decode("utf-8", "replace") for name, value in self._fields.items()}
@@ -143,18 +154,9 @@ class _Form:
         self._part = None
 
 
-def _unpack(intake: Intake) -> None:
-    try:
-        intake.unpack()
-    except NotAnArchive:
-        with intake.archive.open("rb") as file:
-            head = file.read(100)
-        if head.lstrip().startswith(b"{"):
-            raise NotAnArchive(
-                "Pictures come as an archive, or as a form; received JSON. "
-                "JSON that opens a dataset goes to POST /api/v1/datasets, with Content-Type: application/json."
-            ) from None
-        raise
+def _is_json(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        return file.read(100).lstrip().startswith(b"{")
 
 
 _BINARY: Final = {"type": "string", "format": "binary"}

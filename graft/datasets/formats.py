@@ -19,13 +19,17 @@ def open_archive(path: Path, limits: ArchiveLimits) -> AbstractContextManager[Ar
         raise TooLarge(f"An archive may be at most {limits.bytes:,} bytes; received {size:,}. Send fewer pictures.")
     with path.open("rb") as file:
         head = file.read(HEAD)
+    kind = readable_kind(head)
+    return ZipReader(path, limits) if kind == "a zip file" else TarReader(path, limits, packed=kind == "a gzip file")
+
+
+def readable_kind(head: bytes) -> str:
+    """The kind of archive that begins so, with HEAD bytes or all that there are. Raises NotAnArchive."""
     kind = archive_kind(head)
-    if kind == "a zip file":
-        return ZipReader(path, limits)
-    if kind == "a gzip file":
-        return TarReader(path, limits, packed=True)
-    if kind == "a tar file" or is_header(head):  # the oldest tars have no signature
-        return TarReader(path, limits, packed=False)
+    if kind in ("a zip file", "a gzip file", "a tar file"):
+        return kind
+    if is_header(head):  # the oldest tars have no signature
+        return "a tar file"
     begin = ascii(head[:12].decode("latin-1"))
     received = kind or (f"bytes that begin with {begin}" if head else "an empty file")
     raise NotAnArchive(f"An archive must be a zip, tar or tar.gz file; received {received}. Pack the folder as one.")

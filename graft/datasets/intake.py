@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 from graft.database import new_id
 from graft.datasets.archives import CHUNK, ArchiveLimits
 from graft.datasets.batches import Batch, Entry
-from graft.datasets.formats import archive_kind, open_archive
+from graft.datasets.formats import HEAD, archive_kind, open_archive, readable_kind
 from graft.datasets.names import NameTree, clean_folder, clean_path, is_ignored, shown
 from graft.disk import room_for
 from graft.errors import InvalidInput, TooLarge
@@ -60,9 +60,13 @@ class Intake:
             self._file = None
 
     def append(self, data: bytes) -> None:
-        """The next piece of `archive`."""
-        with room_for("An upload"), self.archive.open("ab") as file:
+        """The next piece of `archive`. Raises NotAnArchive as soon as that can be told."""
+        with room_for("An upload"), self.archive.open("ab+") as file:
+            before = file.tell()
             file.write(data)
+            if before < HEAD <= file.tell():
+                file.seek(0)
+                readable_kind(file.read(HEAD))
 
     def unpack(self) -> None:
         """Take in the members of `archive`, and remove it. Raises NotAnArchive, too."""

@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,24 @@ def test_file_parts_that_are_refused(
 def test_a_picture_alone_is_no_archive(client: Client) -> None:
     check_problem(client.post(DATASETS, content=folder(1)["discs/0.jpg"]), 415, "zip")
     assert "b'" not in client.post(DATASETS, content=b"\xff\xd8\xffabc").text
+
+
+@pytest.mark.parametrize(
+    ("begin", "word"), [(b"\0", "zip"), (b"\xff\xd8\xff", "zip"), (b'{"instances": [{"b64": "', "received JSON")]
+)
+def test_what_is_no_archive_is_refused_as_soon_as_that_can_be_told(
+    client: Client, tmp_path: Path, begin: bytes, word: str
+) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="archive"; filename="a.zip"\r\n\r\n'
+    for head, declared in ((b"", "application/zip"), (form, "multipart/form-data; boundary=x")):
+
+        async def pieces(head: bytes = head) -> AsyncIterator[bytes]:
+            yield head + begin + b"A" * 2**20
+            raise AssertionError("the rest was read")
+
+        answer = client.post(DATASETS, content=pieces(), headers={"Content-Type": declared})
+        check_problem(answer, 415, word)
+    assert not leftovers(client, tmp_path / "home")
 
 
 def test_an_archive_in_a_part_for_a_picture(client: Client, pictures_zip: bytes) -> None:

@@ -154,7 +154,8 @@ def test_a_caller_that_hangs_up_leaves_nothing(server: Server, part: str | None)
         head += "Content-Type: multipart/form-data; boundary=x\r\n"
         start = f'--x\r\nContent-Disposition: form-data; name="{part}"; filename="cats/1.jpg"\r\n\r\n'
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(f"{head}\r\n{start}".encode() + b"\0" * (2 * MIB))
+        content = b"" if part == "file" else b"PK\3\4"  # what is no archive is refused before
+        connection.sendall(f"{head}\r\n{start}".encode() + content + b"\0" * (2 * MIB))
         while not list(staging.glob("*/*")):
             pass
     while any(staging.iterdir()):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graft.datasets.archives import ArchiveLimits
 from graft.datasets.batches import Batch
 from graft.datasets.intake import Intake
-from graft.errors import InvalidInput, TooLarge
+from graft.errors import InvalidInput, NotAnArchive, TooLarge
 from tests.graft.datasets.packing import BLOCK, GOOD, member, named, packed, pax, tarred, with_end
 
 LIMITS = ArchiveLimits(bytes=10**6, entries=50, file_bytes=10**5, ratio=100, data_bytes=3 * 10**5)
@@ -224,6 +224,27 @@ def test_an_archive_that_is_cut_anywhere_is_refused(data: bytes, tmp_path: Path)
         intake.archive.write_bytes(data[:length])
         with pytest.raises(InvalidInput):
             intake.unpack()
+
+
+@pytest.mark.parametrize("data", [packed(*SMALL, good=()), SMALL_TAR, gzip.compress(SMALL_TAR)])
+@pytest.mark.parametrize("size", [1, 300, 512, 10**6])
+def test_an_archive_may_come_in_pieces(data: bytes, size: int, tmp_path: Path) -> None:
+    intake = Intake(tmp_path, LIMITS)
+    for at in range(0, len(data), size):
+        intake.append(data[at : at + size])
+    intake.unpack()
+    assert paths(intake.batch()) == [name for name, _ in SMALL]
+
+
+@pytest.mark.parametrize("size", [1, 300, 512, 10**6])
+def test_what_is_no_archive_is_told_by_its_first_block(size: int, tmp_path: Path) -> None:
+    intake = Intake(tmp_path, LIMITS)
+    data = PIXEL * 30
+    before = (512 - 1) // size * size
+    for at in range(0, before, size):
+        intake.append(data[at : at + size])
+    with pytest.raises(NotAnArchive, match="begin with 'not a pictur'"):
+        intake.append(data[before : before + size])
 
 
 def flipped(data: bytes, flips: list[tuple[float, int]]) -> bytes:
