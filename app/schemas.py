@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app import examples
 from graft.datasets import Dataset, NewDataset, SplitRequest
-from graft.datasets.listing import Boxes
+from graft.datasets.layouts.listing import Boxes
 from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job

@@ -8,8 +8,8 @@ from typing import BinaryIO, Final
 
 from graft.database import new_id
 from graft.datasets.archives import CHUNK, ArchiveLimits
+from graft.datasets.archives.formats import HEAD, archive_kind, open_archive, readable_kind
 from graft.datasets.batches import Batch, Entry
-from graft.datasets.formats import HEAD, archive_kind, open_archive, readable_kind
 from graft.datasets.names import NameTree, clean_folder, clean_path, is_ignored, shown
 from graft.disk import room_for
 from graft.errors import InvalidInput, TooLarge

@@ -8,15 +8,15 @@ from sqlalchemy import Engine
 
 from graft.database import reading
 from graft.datasets import layouts, rows
-from graft.datasets.checks import Check
+from graft.datasets.checking.checks import Check
+from graft.datasets.checking.inspection import inspect
+from graft.datasets.checking.problems import Problem
+from graft.datasets.checking.validation import judge
 from graft.datasets.files import DatasetFiles
-from graft.datasets.inspection import inspect
-from graft.datasets.listing import Listing, Sources
+from graft.datasets.layouts.listing import Listing, Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.names import shown
-from graft.datasets.problems import Problem
 from graft.datasets.rows import Dataset
-from graft.datasets.validation import judge
 from graft.disk import room_for
 from graft.errors import InvalidInput
 from graft.types import Monitor

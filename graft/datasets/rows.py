@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
-from graft.datasets.listing import Boxes
-from graft.datasets.splits import SplitRequest
+from graft.datasets.checking.splits import SplitRequest
+from graft.datasets.layouts.listing import Boxes
 from graft.errors import InvalidFields, NotFound
 from graft.tables import datasets as table
 

@@ -25,7 +25,7 @@ from graft.datasets.archives import ArchiveLimits
 from graft.datasets.batches import Batch, count, new_in
 from graft.datasets.files import DatasetFiles
 from graft.datasets.intake import Intake
-from graft.datasets.listing import Sources
+from graft.datasets.layouts.listing import Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.rows import COLUMNS, Dataset, NewDataset, State, dataset_of
 from graft.errors import Conflict, NotFound

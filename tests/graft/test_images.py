@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from graft import images
-from graft.datasets.traits import traits
+from graft.datasets.checking.traits import traits
 from graft.errors import NotAPicture, TooLarge
 from graft.types import Interpolation
 from tests.drawing import draw, encode

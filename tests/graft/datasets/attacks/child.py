@@ -13,7 +13,7 @@ from pathlib import Path
 
 from graft.datasets import layouts
 from graft.datasets.files import DatasetFiles
-from graft.datasets.listing import Sources
+from graft.datasets.layouts.listing import Sources
 from graft.errors import InvalidInput
 from tests.graft.datasets.attacks.attack import LIMITS
 
