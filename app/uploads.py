@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from app.bodies import FORM, FormParser, Part, gathered, media_type
 from app.deps import Services
 from graft.datasets.intake import Intake
+from graft.datasets.rows import MAX_NAME
 from graft.errors import InvalidFields, InvalidInput, NotAnArchive, TooLarge
 
 # Bytes that are worked on at a time: hundreds of small files for one hop to another thread.
@@ -122,7 +123,7 @@ class _Form:
             raise InvalidInput("A form must have a part named archive, or parts named file; received neither.")
         fields = {name: value.decode("utf-8", "replace") for name, value in self._fields.items()}
         called = self._archive.filename if self._archive else None
-        return Received(fields, called and _SUFFIX.sub("", called))
+        return Received(fields, _SUFFIX.sub("", called)[:MAX_NAME] or None if called else None)
 
     def _begin(self, part: Part) -> None:
         if part.name in ("archive", "file") and (self._archive or (self._files and part.name == "archive")):

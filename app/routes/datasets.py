@@ -80,6 +80,16 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
     return DatasetAnswer.of(found)
 
 
+@router.delete(
+    "/{dataset}/files",
+    summary="Take back what was added since the last revision",
+    responses=problems(404, 409, 507),
+)
+def drop_added(services: UseServices, dataset: DatasetId) -> DatasetAnswer:
+    """The dataset is `ready` again as it was; one that has no revision yet is open, and empty."""
+    return DatasetAnswer.of(services.datasets.drop_added(dataset))
+
+
 @router.post(
     "/{dataset}/commit",
     status_code=202,

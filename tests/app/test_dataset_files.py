@@ -137,3 +137,23 @@ def test_requests_with_a_key_create_once(client: Client) -> None:
         "true",
     )
     assert len(client.get(DATASETS).json()["data"]) == 2
+
+
+def test_what_was_added_is_taken_back(client: Client) -> None:
+    url = f"{DATASETS}/{taken_on(client.post(DATASETS, content=zipped(folder(4))))['id']}"
+    check_problem(client.request("DELETE", f"{url}/files"), 409, "validating")
+    client.validate()
+    ready = client.get(url).json()
+    client.post(f"{url}/files", files=parts({"stray.jpg": b"in no class"}))
+    check_problem(client.post(f"{url}/commit"), 400, "class folder")
+    answer = client.request("DELETE", f"{url}/files")
+    assert (answer.status_code, answer.json()) == (200, ready)
+    check_problem(client.request("DELETE", f"{DATASETS}/ds_none/files"), 404, "ds_none")
+
+
+@pytest.mark.parametrize(("filename", "name"), [
+    ("pets.tar.gz", "pets"), (".zip", "dataset"), ("n" * 300 + ".zip", "n" * 200),
+])  # fmt: skip
+def test_an_archive_s_name_is_the_dataset_s(client: Client, filename: str, name: str) -> None:
+    answer = client.post(DATASETS, files={"archive": (filename, zipped(folder(2)))})
+    assert taken_on(answer)["name"] == name
