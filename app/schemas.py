@@ -5,7 +5,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from app import examples
 from graft.datasets import Dataset, NewDataset, SplitRequest
@@ -45,6 +54,7 @@ def _recipe(value: object) -> Recipe:
 
 # Names and ids as callers write them: a wrong one is looked for and not found. PostgreSQL's text has no NUL, though.
 TEXT = r"^[^\x00]{1,200}$"
+Text = Annotated[str, StringConstraints(pattern=TEXT)]
 Priority = Annotated[int, Field(ge=-100, le=100, description="The higher goes first.")]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 _RECIPE_SCHEMA = {

@@ -11,7 +11,7 @@ from app.bodies import JSON, body, media_type
 from app.deps import AfterId, DatasetId, PageSize, UseServices
 from app.errors import problems
 from app.idempotency import UseOnce
-from app.schemas import TEXT, DatasetAnswer, DatasetRequest, Page
+from app.schemas import DatasetAnswer, DatasetRequest, Page, Text
 from graft.datasets.rows import State
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -106,12 +106,13 @@ def commit(services: UseServices, response: Response, dataset: DatasetId) -> Dat
 @router.get("", summary="List datasets, newest first", responses=problems(400))
 def index(
     services: UseServices,
-    state: Annotated[State | None, Query()] = None,
-    name: Annotated[str | None, Query(pattern=TEXT)] = None,
+    state: Annotated[tuple[State, ...], Query()] = (),
+    name: Annotated[tuple[Text, ...], Query()] = (),
     limit: PageSize = 50,
     after: AfterId = None,
 ) -> Page[DatasetAnswer]:
-    datasets, more = services.datasets.list(limit=limit, after=after, state=state, name=name)
+    """A filter that is given several times takes any of its values."""
+    datasets, more = services.datasets.list(limit=limit, after=after, states=state, names=name)
     return Page(data=[DatasetAnswer.of(dataset) for dataset in datasets], has_more=more)
 
 

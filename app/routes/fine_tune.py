@@ -63,7 +63,10 @@ class FineTuneRequest(DatasetRequest):
         if not isinstance(base, dict):
             raise InvalidFields(f"recipe must be a preset's name or a JSON object; received {self.recipe!r:.100}.")
         fields = self.model_dump(include=set(Recipe.model_fields), exclude_none=True)
-        return parse_recipe(base | {name: _parsed(value) for name, value in fields.items()})
+        asked = {name: _parsed(value) for name, value in fields.items()}
+        if not isinstance(asked.get("hidden_units", []), list):  # 64 or 64,32: curl takes brackets for a range
+            asked["hidden_units"] = _parsed(f"[{fields['hidden_units']}]")
+        return parse_recipe(base | asked)
 
     def checked(self) -> Self:
         """Raises InvalidFields."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from app.accept import preferred
 from app.accepted import announce
@@ -13,11 +13,10 @@ from app.errors import problems
 from app.examples import STREAM
 from app.idempotency import UseOnce
 from app.json_route import JsonRoute
-from app.schemas import TEXT, EventAnswer, JobAnswer, JobRequest, Page
+from app.schemas import EventAnswer, JobAnswer, JobRequest, Page, Text
 from graft.jobs import Job, State
 
 BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
-Text = Annotated[str, StringConstraints(pattern=TEXT)]
 
 EventId = Annotated[int, Field(ge=0, lt=2**63)]
 EVENT_STREAM = "text/event-stream"

@@ -164,7 +164,10 @@ def _compared(name: str) -> str:
 
 def _same(path: str, name: str, there: str) -> InvalidInput:
     if name == there:
-        return InvalidInput(f"Names in an upload must differ; {shown(path)} is there twice. Remove one of the two.")
+        return InvalidInput(
+            f"Names in an upload must differ; {shown(path)} is there twice. Remove one of the two, "
+            "or send each under its path in the folder, such as cats/1.jpg."
+        )
     return InvalidInput(
         f"Names in an upload must differ by more than upper and lower case; in {shown(path)}, {shown(name)} stands "
         f"beside {shown(there)}. Rename one of the two."

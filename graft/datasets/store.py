@@ -2,12 +2,13 @@
 
 open ──commit──> validating ──> ready | rejected
   ^                               │
-  └── add: the next revision ─────┘  (rejected: only where there is a revision to go back to)
+  └───────────────add─────────────┘  (to a ready one: the next revision)
 
 A change is made to a row as it was seen, or not at all: files are read and written without holding a lock.
 """
 
 import builtins
+from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,7 +29,7 @@ from graft.datasets.intake import Intake
 from graft.datasets.layouts.listing import Sources
 from graft.datasets.manifest import Manifest
 from graft.datasets.rows import COLUMNS, Dataset, NewDataset, State, dataset_of
-from graft.errors import Conflict, NotFound
+from graft.errors import Conflict, InvalidInput, NotFound
 from graft.tables import datasets as table
 from graft.tables import jobs, unfinished
 from graft.types import Interpolation, Monitor
@@ -94,14 +95,15 @@ class Datasets:
         """Add what was taken in, all of it or nothing. On a dataset that has a revision this opens the next one.
 
         A batch whose files are all there changes nothing. Raises NotFound, InvalidInput, TooLarge, DiskFull, Conflict
-        while it is validated, for a rejected one, and for a path that has other content already.
+        while it is validated, and for a path that has other content already.
         """
         batch = intake.batch(batch_id)
         while True:
             dataset = self.get(dataset_id)
             if batch.id in dataset.batches:
                 return dataset
-            before = self._files.batches(_kept(dataset))
+            _check_open(dataset)
+            before = self._files.batches(dataset)
             new = new_in(batch, before, self._limits)
             if not new.entries:
                 return dataset
@@ -115,7 +117,7 @@ class Datasets:
 
     def check_open(self, dataset_id: str) -> None:
         """Whether files may be added, before they are taken in. Raises NotFound; Conflict as `add` does."""
-        _kept(self.get(dataset_id))
+        _check_open(self.get(dataset_id))
 
     def with_batch(self, dataset_id: str, batch_id: str) -> Dataset:
         """The dataset that the batch was added to. Raises NotFound."""
@@ -132,25 +134,30 @@ class Datasets:
         while True:
             dataset = self.get(dataset_id)
             if dataset.state == "rejected":
-                remedy = "Add corrected files to it." if dataset.revision else "Upload a corrected one."
-                raise Conflict(f"A dataset must be open to be committed; {dataset_id} was rejected. {remedy}")
+                raise Conflict(
+                    f"A dataset must be open to be committed; {dataset_id} was rejected. Add what it lacks, or take "
+                    f"back what was added: {_take_back(dataset_id)}."
+                )
             if dataset.state != "open":
                 return dataset
             batches = self._files.batches(dataset)
-            layouts.check(Sources(batches, partial(self._files.content, dataset_id), dataset.boxes))
+            try:
+                layouts.check(Sources(batches, partial(self._files.content, dataset_id), dataset.boxes))
+            except InvalidInput as error:
+                raise type(error)(f"{error} Or take back what was added: {_take_back(dataset_id)}.") from error
             if sealed := rows.change(self._engine, dataset, state="validating"):
                 return sealed
 
     def drop_added(self, dataset_id: str) -> Dataset:
         """Take back what was added since the last revision: the dataset is ready again, or open and empty.
 
-        Raises NotFound, Conflict while it is validated and for a rejected one without a revision.
+        Raises NotFound, Conflict while it is validated.
         """
         while True:
             dataset = self.get(dataset_id)
             if dataset.state == "ready":
                 return dataset
-            _kept(dataset)
+            _check_open(dataset)
             kept = replace(dataset, batches=dataset.batches[: dataset.sealed])
             state = "ready" if dataset.revision else "open"
             files = count(self._files.batches(kept))
@@ -165,11 +172,19 @@ class Datasets:
             return rows.get(connection, dataset_id)
 
     def list(
-        self, *, limit: int = 50, after: str | None = None, state: State | None = None, name: str | None = None
+        self,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        states: Collection[State] = (),
+        names: Collection[str] = (),
     ) -> tuple[builtins.list[Dataset], bool]:
-        """A page, newest first, of those older than the dataset `after`; and whether there are more."""
-        wanted = {"state": state, "name": name}
-        query = select(*COLUMNS).where(*(table.c[field] == value for field, value in wanted.items() if value))
+        """A page, newest first, of those older than the dataset `after`; and whether there are more.
+
+        Each filter that names anything asks for one of what it names.
+        """
+        wanted = {"state": states, "name": names}
+        query = select(*COLUMNS).where(*(table.c[field].in_(values) for field, values in wanted.items() if values))
         with reading(self._engine) as connection:
             found, more = newest_first(connection, query, table, "dataset", limit=limit, after=after)
         return [dataset_of(row) for row in found], more
@@ -231,16 +246,17 @@ class Datasets:
         self._files.sweep(known)
 
 
-def _kept(dataset: Dataset) -> Dataset:
-    """With the batches that more can be added to: of a rejected one, those of its revision. Raises Conflict."""
-    rule = "Files are added to a dataset that is open or ready"
+def _take_back(dataset_id: str) -> str:
+    return f"DELETE /api/v1/datasets/{dataset_id}/files"
+
+
+def _check_open(dataset: Dataset) -> None:
+    """Raises Conflict while a validation reads the files."""
     if dataset.state == "validating":
-        raise Conflict(f"{rule}; {dataset.id} is validating. Ask again soon.", retry_after=RETRY_SECONDS)
-    if dataset.state != "rejected":
-        return dataset
-    if dataset.revision is None:
-        raise Conflict(f"{rule}; {dataset.id} was rejected. Upload a corrected one.")
-    return replace(dataset, batches=dataset.batches[: dataset.sealed])
+        raise Conflict(
+            f"A dataset's files stay as they are while it is validated; {dataset.id} is validating. Ask again soon.",
+            retry_after=RETRY_SECONDS,
+        )
 
 
 def _is_hash(value: str) -> bool:

@@ -45,6 +45,12 @@ def test_an_archive_becomes_a_dataset_and_a_training_that_waits_for_it(client: C
     assert (claimed.id, claimed.revision) == (job["id"], dataset["revision"])
 
 
+@pytest.mark.parametrize(("asked", "units"), [("64", [64]), ("64,32", [64, 32]), ("[64]", [64])])
+def test_hidden_units_without_brackets_which_curl_refuses(client: Client, asked: str, units: list[int]) -> None:
+    job = accepted(client.post(URL, params={"hidden_units": asked}, content=zipped(folder(2))))
+    assert job["recipe"]["hidden_units"] == units
+
+
 @pytest.mark.parametrize(
     "send",
     [
@@ -104,7 +110,7 @@ def unreadable() -> Any:
         (URL, {"eposch": "5"}, 422, ["eposch", "epochs"]),
         (URL, {"epochs": "many"}, 422, ["recipe.epochs", "many"]),
         (URL, {"epochs": "0"}, 422, ["recipe.epochs"]),
-        (URL, {"hidden_units": "64"}, 422, ["recipe.hidden_units"]),
+        (URL, {"hidden_units": "sixty"}, 422, ["recipe.hidden_units"]),
         (URL, {"preset": "magic"}, 422, ["preset", "magic"]),
         (URL, {"recipe": "[1]"}, 422, ["recipe", "[1]"]),
         (URL, {"recipe": '{"eposch": 5}'}, 422, ["eposch"]),

@@ -30,6 +30,8 @@ def readable_kind(head: bytes) -> str:
         return kind
     if is_header(head):  # the oldest tars have no signature
         return "a tar file"
+    if head and not head.strip(b"\0"):
+        raise NotAnArchive("An archive must hold files; received an empty tar. Is the folder the one that you mean?")
     begin = ascii(head[:12].decode("latin-1"))
     received = kind or (f"bytes that begin with {begin}" if head else "an empty file")
     raise NotAnArchive(f"An archive must be a zip, tar or tar.gz file; received {received}. Pack the folder as one.")

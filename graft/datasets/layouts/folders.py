@@ -109,8 +109,8 @@ def _check_depth(folders: _Folders, *, deepest: int) -> None:
     for path, parts in folders.items():
         if len(parts) < deepest:
             raise InvalidInput(
-                f"Every picture must lie in a class folder; {shown(path)} does not. Move it into one, or remove it. "
-                f"{ADVICE}"
+                f"Every picture must lie in a class folder; {shown(path)} does not. Send it under its path, such as "
+                f"cats/1.jpg, or leave it out. {ADVICE}"
             )
         if len(parts) > deepest:
             raise InvalidInput(

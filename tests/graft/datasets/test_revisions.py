@@ -99,13 +99,20 @@ def test_nothing_is_added_while_the_pictures_are_looked_at(datasets: Datasets) -
     assert refusal.value.retry_after
 
 
-def test_what_was_rejected_takes_no_more(datasets: Datasets) -> None:
+def test_what_was_rejected_is_mended_by_adding_or_begun_anew(datasets: Datasets) -> None:
     rejected = datasets.validate(create(datasets, folder(2) | BAD).id, Recorder())
     assert rejected.state == "rejected"
-    with pytest.raises(Conflict, match="was rejected"):
-        add(datasets, rejected.id, folder(1, start=9))
-    with pytest.raises(Conflict, match="was rejected"):
+    with pytest.raises(Conflict, match="Add what it lacks, or take back what was added: DELETE"):
         datasets.commit(rejected.id)
+    assert (add(datasets, rejected.id, folder(6, start=20)).state, datasets.get(rejected.id).files) == ("open", 36)
+    datasets.commit(rejected.id)
+    again = datasets.validate(rejected.id, Recorder())
+    assert (again.state, len(again.problems)) == ("rejected", 13)
+    empty = datasets.drop_added(rejected.id)
+    assert (empty.state, empty.files) == ("open", 0)
+    add(datasets, rejected.id, folder(2))
+    datasets.commit(rejected.id)
+    assert datasets.validate(rejected.id, Recorder()).state == "ready"
 
 
 def test_the_next_revision_keeps_every_picture_s_split(datasets: Datasets, ready: Dataset) -> None:
@@ -127,8 +134,9 @@ def test_a_next_revision_that_is_rejected_leaves_the_last_one(datasets: Datasets
     rejected = datasets.validate(ready.id, Recorder())
     assert (rejected.state, rejected.revision, rejected.counts) == ("rejected", ready.revision, ready.counts)
     assert rejected.problems[0]["code"] == "too_many_bad_files"
-    opened = add(datasets, ready.id, folder(1, start=9))
-    assert (opened.state, opened.files) == ("open", 18)
+    assert add(datasets, ready.id, folder(1, start=9)).files == 30, "nothing is lost"
+    datasets.drop_added(ready.id)
+    assert add(datasets, ready.id, folder(1, start=9)).files == 18
     datasets.commit(ready.id)
     assert datasets.validate(ready.id, Recorder()).state == "ready"
 
@@ -138,7 +146,7 @@ def test_what_was_added_can_be_taken_back(datasets: Datasets, empty: Dataset, re
     assert (datasets.drop_added(empty.id).state, datasets.get(empty.id).files) == ("open", 0)
     assert datasets.drop_added(ready.id) == ready
     add(datasets, ready.id, {"x.png": b"lies in no class"})
-    with pytest.raises(InvalidInput, match="class folder"):
+    with pytest.raises(InvalidInput, match=r"class folder.* Or take back what was added: DELETE"):
         datasets.commit(ready.id)
     assert datasets.drop_added(ready.id) == ready
     add(datasets, ready.id, BAD)
@@ -255,6 +263,6 @@ def test_a_dataset_that_was_never_filled_can_be_deleted(datasets: Datasets, empt
 
 
 def test_lists_are_filtered(datasets: Datasets, empty: Dataset, ready: Dataset) -> None:
-    assert [found.id for found in datasets.list(state="open")[0]] == [empty.id]
-    assert [found.id for found in datasets.list(name="x")[0]] == [ready.id]
-    assert datasets.list(state="open", name="x") == ([], False)
+    assert [found.id for found in datasets.list(states=["open"])[0]] == [empty.id]
+    assert [found.id for found in datasets.list(names=["x"])[0]] == [ready.id]
+    assert datasets.list(states=["open"], names=["x"]) == ([], False)

@@ -100,5 +100,5 @@ TARS: Final = {
     "zeros in the middle": tar_end(bytes(BLOCK) + member("cats/3.jpg") + bytes(1024), "stands behind its end"),
     "a tar behind the tar": Attack(lambda: TAR + TAR, "something stands behind its end"),
     "a byte behind the end": Attack(lambda: TAR + bytes(5000) + b"!", "something stands behind its end"),
-    "no members": Attack(lambda: bytes(10_240), "must be a zip, tar or tar.gz", NotAnArchive),
+    "no members": Attack(lambda: bytes(10_240), "received an empty tar", NotAnArchive),
 }  # fmt: skip
