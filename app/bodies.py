@@ -82,7 +82,10 @@ class FormParser:
     def __init__(self, request: Request, names: Collection[str]) -> None:
         boundary = parse_options_header(request.headers.get("content-type"))[1].get(b"boundary")
         if not boundary:
-            raise InvalidInput("Content-Type multipart/form-data must name a boundary; received none.")
+            raise InvalidInput(
+                "Content-Type multipart/form-data must name a boundary; received none. "
+                "Leave the header to the client: curl -F writes it."
+            )
         self._names = names
         self._ended = False
         self._events: list[Part | bytes] = []
@@ -138,7 +141,10 @@ class FormParser:
         name = _text(options[b"name"])
         if name not in self._names:
             expected = ", ".join(sorted(self._names))
-            raise InvalidFields(f"The parts of a multipart body are named {expected}; received {name[:100]!r}.")
+            raise InvalidFields(
+                f"The parts of a multipart body are named {expected}; received {name[:100]!r}. "
+                "What is none of these goes into the query."
+            )
         self._events.append(Part(name, _filename(self._disposition, options)))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

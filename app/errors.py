@@ -157,11 +157,11 @@ def _sentence(found: Mapping[str, Any]) -> str:
     """One of pydantic's findings as a sentence that names the field."""
     field = ".".join(str(part) for part in found["loc"][1:]) or "The body"
     if found["type"] == "missing":
-        return f"{field} is required; it is not there."
+        return f"{field} is required; it is not there. /docs shows what this route takes."
     if found["type"] == "string_pattern_mismatch":  # schemas.TEXT is the only pattern
         return f"{field} must have 1 to 200 characters, none of them NUL; received {_short(found['input'])}."
-    if found["type"] == "model_attributes_type" and field == "The body":
-        return f"The body must be a JSON object; received {_short(found['input'])}."
+    if found["type"] in ("model_attributes_type", "model_type"):
+        return f"{field} must be a JSON object; received {_short(found['input'])}."
     if found["type"] == "extra_forbidden" and field in Recipe.model_fields:
         return f"{field} is no field of this request but one of a recipe: put it inside recipe, in POST /api/v1/jobs."
     if found["type"] == "extra_forbidden":
@@ -182,7 +182,8 @@ def _http_exception(request: Request, error: Exception) -> Response:
         raise error
     detail, headers = error.detail, dict(error.headers or {})
     if error.status_code == 404:
-        detail = f"No route answers at {request.url.path}; /docs lists those that do."
+        hint = " Leave the slash at its end out." if request.url.path.endswith("/") else ""
+        detail = f"No route answers at {request.url.path}; /docs lists those that do.{hint}"
     elif error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request))
         detail = f"{request.url.path} takes {headers['Allow']}; received {request.method}."

@@ -133,4 +133,4 @@ def _from_base64(text: str, index: int) -> bytes:
 
 
 def _too_many(count: int) -> TooLarge:
-    return TooLarge(f"A request takes at most {count} pictures; received more.")
+    return TooLarge(f"A request takes at most {count} pictures; received more. Send the others in another one.")

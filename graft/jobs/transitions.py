@@ -157,7 +157,7 @@ def is_validated(connection: Connection, dataset_id: str) -> bool:
 
 def rejection(dataset_id: str, problems: Sequence[Mapping[str, Any]]) -> str:
     """The half of a sentence that says that the dataset was rejected, and the first reasons."""
-    return f"{dataset_id} was rejected: {'; '.join(problem['message'] for problem in problems[:3])}"
+    return f"{dataset_id} was rejected: {' '.join(problem['message'] for problem in problems[:3])}"
 
 
 def reserve(connection: Connection, job_id: str, fence: int, model: str, above: int) -> int:

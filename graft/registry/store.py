@@ -283,7 +283,7 @@ def _refuse_held(connection: Connection, model: str, version: int) -> None:
     if held:
         raise Conflict(
             f"A version that an alias was set to cannot be deleted; {_listed(held)} of {model!r} points at version "
-            f"{version}. Point the alias at another version first."
+            f"{version}. Point the alias at another version first, or remove it."
         )
 
 

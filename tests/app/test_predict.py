@@ -155,7 +155,7 @@ GOOD = {"b64": b64(flat("#ff0000"))}
         ({"instances": [GOOD], "top": 3}, 422, ["top is no field"]),
         ({"instances": [GOOD, {**GOOD, "name": "a"}]}, 422, ["instances.1.name is no field"]),
         ({"instances": [GOOD, {}]}, 422, ["instances.1.b64 is required"]),
-        ({"instances": [GOOD["b64"]]}, 422, ["instances.0", "dictionary"]),
+        ({"instances": [GOOD["b64"]]}, 422, ["instances.0", "must be a JSON object"]),
         ({"instances": [{"b64": 5}]}, 422, ["instances.0.b64", "string"]),
         ({"instances": [{**GOOD, "filename": ""}]}, 422, ["instances.0.filename", "1 to 200"]),
         ({"instances": [GOOD, GOOD, {"b64": "###"}]}, 422, ["instances.2.b64 must be base64", "'###'"]),
