@@ -162,7 +162,7 @@ def test_why_a_dataset_was_rejected_is_said(place: Place) -> None:
         place.train(rejected.id)
     assert str(refusal.value) == (
         "A dataset must be committed and valid before a job trains on it; "
-        f"{rejected.id} was rejected: {first}; {second}; {third} Upload a corrected one."
+        f"{rejected.id} was rejected: {first} {second} {third} Upload a corrected one."
     )
 
 
