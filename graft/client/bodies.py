@@ -45,7 +45,7 @@ class Archive:
     @property
     def name(self) -> str:
         ending = next(each for each in ARCHIVES if self.path.name.lower().endswith(each))
-        return self.path.name[: -len(ending)]
+        return utf8(self.path.name[: -len(ending)])
 
     def pieces(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
@@ -76,7 +76,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        return self.path.resolve().name
+        return utf8(self.path.resolve().name)
 
     @cached_property
     def size(self) -> int:
@@ -94,6 +94,15 @@ class Folder:
                 raise _changed(path, "is gone") from None
             yield bytes(_padding(size))
         yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def utf8(name: str) -> str:
+    """The name, as it is. Raises InvalidInput for one that the file system spells in bytes of another kind."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"A file to send must have a name in UTF-8; received {os.fsencode(name)!r}.") from None
+    return name
 
 
 Body = Archive | Folder  # `size`: bytes; `pieces` starts from the beginning each time, for another try

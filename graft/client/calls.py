@@ -19,7 +19,7 @@ from graft.client.answers import (
     Predictions,
 )
 from graft.client.bodies import Body, Source, open_body
-from graft.client.pictures import Picture, Pictures, no_pictures
+from graft.client.pictures import Picture, Pictures, no_pictures, opened
 from graft.client.request import Call, OnProgress
 from graft.errors import InvalidInput
 
@@ -244,7 +244,7 @@ def _sending(
 
 
 def _pictures(sources: Pictures) -> tuple[Picture, ...]:
-    found = tuple(Picture.of(source) for source in sources)
+    found = tuple(opened(sources))
     if not found:
         raise no_pictures()
     return found

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from inspect import Parameter, signature
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, get_args
 
 import httpx
 
@@ -13,6 +14,7 @@ from graft.client.wires import AsyncWire, BlockingWire, iterate, options, run
 
 P = ParamSpec("P")
 T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PATIENCE = 10.0
@@ -23,7 +25,7 @@ def _call(make: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
     def method(self: "Client", /, *args: P.args, **options: P.kwargs) -> T:
         return run(self.session.ask(make(*args, **options)))
 
-    return method
+    return _signed(method, make)
 
 
 def _flow(
@@ -51,7 +53,7 @@ def _async_call(make: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient
     async def method(self: "AsyncClient", /, *args: P.args, **options: P.kwargs) -> T:
         return await self.session.ask(make(*args, **options))
 
-    return method
+    return _signed(method, make)
 
 
 def _async_flow(
@@ -63,6 +65,16 @@ def _async_flow(
     def method(self: "AsyncClient", /, *args: P.args, **options: P.kwargs) -> T:
         return flow(self.session, *args, **options)
 
+    return method
+
+
+def _signed(method: M, make: Callable[..., Call[Any]]) -> M:
+    """With the signature that help() shows: the call's own, on an object, and what its answer becomes."""
+    shown = signature(make)
+    (answer,) = get_args(shown.return_annotation)
+    me = Parameter("self", Parameter.POSITIONAL_ONLY)
+    parameters = [me, *shown.parameters.values()]
+    method.__signature__ = shown.replace(parameters=parameters, return_annotation=answer)  # type: ignore[attr-defined]
     return method
 
 
@@ -118,7 +130,7 @@ class Client:
 
     predict = _flow(flows.predict)
     predict_many = _call(calls.predict_many)
-    embed = _call(calls.embed)
+    embed = _flow(flows.embed)
 
     model = _call(calls.model)
     models = _items(flows.models)
@@ -176,7 +188,7 @@ class AsyncClient:
 
     predict = _async_flow(flows.predict)
     predict_many = _async_call(calls.predict_many)
-    embed = _async_call(calls.embed)
+    embed = _async_flow(flows.embed)
 
     model = _async_call(calls.model)
     models = _async_flow(flows.models)

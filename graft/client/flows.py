@@ -11,6 +11,8 @@ from graft.client.answers import (
     FINISHED,
     Answer,
     Dataset,
+    Embedding,
+    Embeddings,
     Event,
     Job,
     Model,
@@ -75,17 +77,22 @@ async def wait_dataset(session: Session, dataset: Dataset | str) -> Dataset:
         await session.wire.pause(LOOK_AGAIN)
 
 
-async def watch(session: Session, job: Job | str, *, after: int = 0) -> AsyncIterator[Event | Progress]:
+async def watch(
+    session: Session, job: Job | str, *, after: int = 0, on_silence: Callable[[], None] | None = None
+) -> AsyncIterator[Event | Progress]:
     """What happens to a job from event `after` on, as it happens, until the job ends.
 
     A connection that drops is made again where it broke off; a service that does not stream is asked again and again.
-    Raises ApiError, and Unreachable where nothing answers at first, or for a minute.
+    `on_silence` is called while nothing answers. Raises ApiError, and Unreachable where nothing answers at first, or
+    for a minute.
     """
-    streams, shown = True, Progress()
+    streams = True
+    shown: Progress | None = Progress()
     heard, away_since = False, None
     while True:
         try:
-            now = await session.ask(calls.job(job))
+            # Patience is the loop's own, once the job has been seen.
+            now = await session.ask(calls.job(job), patience=0 if heard else None)
             heard, away_since = True, None
             over = now.finished
             source = _streamed(session, job, after) if streams and not over else _listed(session, now, after)
@@ -104,6 +111,9 @@ async def watch(session: Session, job: Job | str, *, after: int = 0) -> AsyncIte
         except (httpx.TransportError, Unreachable, ApiError) as error:
             if isinstance(error, ApiError) and error.status not in NOT_NOW:
                 raise
+            if away_since and on_silence:  # for the second time
+                on_silence()
+                shown = None  # so that what was said of it is not the last word
             away_since = away_since or time.monotonic()
             if not heard or time.monotonic() - away_since > OUTAGE:
                 raise (unreachable(error) if isinstance(error, httpx.TransportError) else error) from None
@@ -129,6 +139,20 @@ async def predict(
     if last is None:
         raise no_pictures()
     return last.model_copy(update={"predictions": entries})
+
+
+async def embed(
+    session: Session, pictures: Pictures, *, layer: str = "block5_pool", pooling: str = "avg"
+) -> Embeddings:
+    """The trunk's features at a layer, for each picture: paths, or bytes. As many requests as it takes."""
+    last: Embeddings | None = None
+    entries: list[Embedding] = []
+    for batch in batches(pictures):
+        last = await session.ask(calls.embed(batch, layer=layer, pooling=pooling))
+        entries += last.embeddings
+    if last is None:
+        raise no_pictures()
+    return last.model_copy(update={"embeddings": entries, "shape": [len(entries), *last.shape[1:]]})
 
 
 async def _pages(session: Session, page: Callable[[str | None], Call[Page[A]]], key: str) -> AsyncIterator[A]:
@@ -160,10 +184,11 @@ async def _streamed(session: Session, job: Job | str, after: int) -> AsyncIterat
 
 
 async def _listed(session: Session, job: Job, after: int) -> AsyncIterator[Event | Progress]:
-    yield job.progress
     page: Page[Event] | None = None
     while page is None or (page.has_more and page.data):
         page = await session.ask(calls.events(job, after=after))
         for event in page.data:
             after = event.id
             yield event
+    if not job.finished:
+        yield job.progress

@@ -1,5 +1,6 @@
 """One call after another over a wire: keys against doing it twice, tries again, and answers turned into errors."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -12,24 +13,28 @@ from graft.client.errors import ApiError, Unreachable
 from graft.client.request import Call
 from graft.client.wires import Stream, Wire
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 # Statuses that say: not now. 502 and 504 are a proxy's, in front of a service that is being started again.
 NOT_NOW = (429, 502, 503, 504)
-PAUSES = (0.1, 0.3, 0.6)  # seconds before another try, where the service does not say how many
+# Seconds before another try, where the service does not say how many; the last one again and again.
+PAUSES = (0.1, 0.3, 0.6, 1.0, 2.0)
+TRIES_IN_SILENCE = 3  # a second's; who waits longer is told
 
 
 class Session:
-    """patience: the most seconds that one call may spend waiting for another try."""
+    """patience: the most seconds that one call may spend waiting for another try, unless the call has its own."""
 
     def __init__(self, wire: Wire, *, patience: float) -> None:
         self.wire = wire
         self._patience = patience
 
-    async def ask(self, call: Call[T]) -> T:
+    async def ask(self, call: Call[T], *, patience: float | None = None) -> T:
         """Raises ApiError for an answer that is no success, Unreachable where none came."""
         # One key for all tries of one call: the service does it once.
         headers = {"Idempotency-Key": str(uuid4())} if call.creates else {}
-        waited, tries = 0.0, 0
+        waited, tries, most = 0.0, 0, self._patience if patience is None else patience
         while True:
             try:
                 answer = await self.wire.send(call, headers)
@@ -39,8 +44,10 @@ class Session:
             except httpx.TransportError as error:
                 failure = unreachable(error)
             pause = next_pause(failure, tries)
-            if pause is None or waited + pause > self._patience:
+            if pause is None or waited + pause > most:
                 raise failure
+            if isinstance(failure, Unreachable) and tries == TRIES_IN_SILENCE:
+                logger.warning("%s Trying again for up to %.0f seconds.", failure, most - waited)
             await self.wire.pause(pause)
             waited, tries = waited + pause, tries + 1
 
@@ -64,7 +71,7 @@ def next_pause(failure: ApiError | Unreachable, tries: int) -> float | None:
             return None
         if failure.retry_after is not None:
             return failure.retry_after
-    return PAUSES[tries] if tries < len(PAUSES) else None
+    return PAUSES[min(tries, len(PAUSES) - 1)]
 
 
 def unreachable(error: httpx.TransportError) -> Unreachable:

@@ -1,5 +1,6 @@
 """Both clients against the real application behind a real listener."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from graft.client import ApiError, AsyncClient, Client, Event, Progress
+from graft.client import ApiError, AsyncClient, Client, Dataset, Event, Progress, Unreachable
 from graft.client.flows import LOOK_AGAIN
 from graft.client.session import PAUSES, Session
 from graft.client.wires import BlockingWire, options
@@ -149,6 +150,7 @@ def test_pictures_are_asked_of_many_models_and_turned_into_features(
     service.publish("one-of-many")
     found = client.predict_many(["vgg16", "one-of-many"], [picture, jpeg("stripes", 1)], top=1)
     assert [(result.model, len(result.predictions)) for result in found.results] == [("vgg16", 2), ("one-of-many", 2)]
+    assert client.embed(picture).shape == [1, 512]
     features = client.embed([picture, jpeg("stripes", 1)], layer="block4_pool", pooling="max")
     assert (features.layer, features.pooling, features.shape) == ("block4_pool", "max", [2, 512])
     assert [len(each.embedding) for each in features.embeddings] == [512, 512]
@@ -159,6 +161,13 @@ def test_more_pictures_than_a_request_takes_are_asked_of_one_version(client: Cli
     answer = client.predict("vgg16", (picture for _ in range(70)), top=1)
     assert len(answer.predictions) == 70
     assert {entry.top[0].wnid for entry in answer.predictions} <= {"n1", "n2", "n3"}
+    features = client.embed(picture for _ in range(33))
+    assert (features.shape, len(features.embeddings)) == ([33, 512], 33)
+
+
+def test_a_single_picture_needs_no_list(client: Client, picture: Path) -> None:
+    for one in (picture, str(picture), picture.read_bytes()):
+        assert len(client.predict("vgg16", one).predictions) == 1
 
 
 def test_lists_go_on_from_page_to_page(service: Service, client: Client) -> None:
@@ -218,6 +227,11 @@ def test_wrong_arguments_are_told_before_anything_is_sent(client: Client, tmp_pa
         client.predict("vgg16", [b""], version=1, alias="stable")
     with pytest.raises(InvalidInput, match="No such file"):
         client.predict("vgg16", [tmp_path / "none.jpg"])
+    for bad in ("bad\udcff.jpg", "by\udcff"):  # bytes that are not UTF-8, as Python reads them
+        with pytest.raises(InvalidInput, match=r"a name in UTF-8; received b'b.*xff"):
+            client.predict("vgg16", write(tmp_path, {bad: jpeg("discs", 0)}) / bad)
+    with pytest.raises(InvalidInput, match=r"a name in UTF-8; received b'set.xff'"):
+        client.upload(write(tmp_path / "set\udcff", {"a/1.jpg": b"1"}))
 
 
 JOB = {"id": "job_1", "kind": "train", "state": "running", "created_at": "2026-11-24T09:00:00Z"}
@@ -258,8 +272,10 @@ def test_watching_goes_on_where_the_connection_dropped_once_the_service_is_back(
         return httpx.Response(200, headers=stream, content=progress * 2 + message(8, "succeeded"))
 
     with HastyClient("http://graft", httpx.MockTransport(answer), patience=0) as client:
-        news = list(client.watch("job_1"))
+        silences: list[int] = []
+        news = list(client.watch("job_1", on_silence=lambda: silences.append(1)))
     assert client.pauses == [LOOK_AGAIN] * 2
+    assert silences == [1]
     assert [each.id if isinstance(each, Event) else each.epoch for each in news] == [7, 2, 8]
     assert [request.headers.get("Last-Event-ID") for request in asked] == [None, "7"]
     assert {request.headers["Accept"] for request in asked} == {"text/event-stream"}
@@ -279,7 +295,29 @@ def test_a_service_that_does_not_stream_is_asked_again_and_again() -> None:
     with HastyClient("http://graft", httpx.MockTransport(answer)) as client:
         news = list(client.watch("job_1"))
     assert client.pauses == [LOOK_AGAIN] * 2
-    assert [each.id if isinstance(each, Event) else each.phase for each in news] == ["training", 1, 2]
+    assert [each.id if isinstance(each, Event) else each.phase for each in news] == [1, "training", 2]
+
+
+def test_a_service_that_does_not_answer_is_asked_until_patience_is_used_up(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    with HastyClient("http://graft", httpx.MockTransport(answer), patience=7) as client:
+        with pytest.raises(Unreachable):
+            client.job("job_1")
+        assert client.pauses == [*PAUSES, PAUSES[-1]]
+    assert [record.message for record in caplog.records] == [
+        "Graft must answer at http://graft/; it does not: refused. Trying again for up to 6 seconds."
+    ]
+
+
+def test_help_shows_what_a_method_takes_and_answers() -> None:
+    for kind in (Client, AsyncClient):
+        client = kind("http://graft")
+        shown = inspect.signature(client.upload)
+        assert list(shown.parameters)[:2] == ["source", "name"]
+        assert shown.return_annotation is Dataset
+        assert next(iter(inspect.signature(client.predict).parameters)) == "model"
 
 
 def test_a_watcher_that_leaves_closes_its_connection() -> None:

@@ -133,8 +133,8 @@ def test_an_answer_that_is_not_grafts_is_an_error_too(body: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "pauses"),
     [
-        (Unreachable("away"), [*PAUSES, None]),
-        (ApiError(502, "a proxy's"), [*PAUSES, None]),
+        (Unreachable("away"), [*PAUSES, PAUSES[-1], PAUSES[-1]]),
+        (ApiError(502, "a proxy's"), [*PAUSES, PAUSES[-1]]),
         (ApiError(503, "busy", retry_after=7), [7, 7]),
         (ApiError(409, "not ready", retry_after=7), [None]),
     ],
