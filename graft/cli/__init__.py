@@ -1,19 +1,40 @@
 """The command `graft`: the service's own commands, and those that speak to a service over HTTP, by graft.client."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from graft.cli import datasets, models, service, training
 from graft.cli.ending import EPILOG
+from graft.cli.terminal import line
 
 app = typer.Typer(
-    help="Serve VGG16 and train new classifiers on its frozen trunk. "
-    "The service reads its settings from GRAFT_* environment variables.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 weights = typer.Typer(help="VGG16's ImageNet weights.", no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        line(f"graft {version('graft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _graft(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Serve VGG16 and train new classifiers on its frozen trunk.
+
+    The service reads its settings from GRAFT_* environment variables.
+    """
+
 
 SERVICE, PICTURES, JOBS, MODELS = "The service", "Pictures", "Training", "Models"
 

@@ -43,8 +43,10 @@ def command(call: Call[Any], url: str, key: str | None) -> str:
 
 
 def assignment(command: str) -> str:
-    """A line that keeps the job's id out of a command's answer."""
-    return f"JOB=$({command} | grep -o 'job_[a-z0-9]*' | head -n 1)"
+    """A condition that keeps the job's id out of a command's answer; a refusal goes to stderr and does not hold."""
+    found = """JOB=$(printf %s "$ANSWER" | sed -n 's/.*"id": *"\\(job_[a-z0-9]*\\)".*/\\1/p')"""
+    refused = """{ [ "$JOB" ] || { printf '%s\\n' "$ANSWER" >&2; false; }; }"""
+    return f"ANSWER=$({command}) && {found} && {refused}"
 
 
 def _method(call: Call[Any]) -> list[str]:

@@ -1,13 +1,12 @@
 """Commands about pictures: upload them, see what is there, delete."""
 
-from itertools import islice
 from typing import Annotated
 
 import typer
 
 from graft.cli import curl as curls
 from graft.cli.ending import asking, fail
-from graft.cli.following import findings, leaving, pictures, program, send, settle
+from graft.cli.following import findings, leaving, pictures, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -22,6 +21,7 @@ from graft.cli.options import (
     ValidationSplit,
     Wait,
 )
+from graft.cli.proposals import proposal
 from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_list, show_one, show_table
 from graft.client import Dataset, calls
 
@@ -56,23 +56,23 @@ def upload(
             curls.end_with(call, url, key)
         dataset = send(client, call, bars)
         if wait:
-            seen = f"{program()} datasets {dataset.id}"
+            seen = proposal(url, "datasets", dataset.id)
             with leaving(f"{dataset.id} is still looked at. See what becomes of it: {seen}", bars):
-                dataset = settle(client, dataset.id, bars)
+                dataset = settle(client, dataset.id, bars, url)
     if json:
         show_json(dataset)
     if dataset.state == "rejected":
         fail(f"{dataset.id} was rejected. Correct it and upload it again.")
     if not json:
-        _conclude(dataset)
+        _conclude(dataset, url)
 
 
-def _conclude(dataset: Dataset) -> None:
+def _conclude(dataset: Dataset, url: str) -> None:
     if dataset.state == "ready":
         line(f"{dataset.id} is ready: {pictures(dataset)}")
-        line(f"Try: {program()} train {dataset.id} --model NAME")
+        line(f"Try: {proposal(url, 'train', dataset.id)} --model NAME")
     else:
-        line(f"{dataset.id} is {dataset.state}. See what becomes of it: {program()} datasets {dataset.id}")
+        line(f"{dataset.id} is {dataset.state}. See what becomes of it: {proposal(url, 'datasets', dataset.id)}")
 
 
 def show(
@@ -91,7 +91,7 @@ def show(
         if dataset:
             show_one(client.dataset(dataset), _details, as_json=json)
         else:
-            show_list(islice(client.datasets(state=state), limit), COLUMNS, _row, as_json=json)
+            show_list(client.datasets(state=state), limit, COLUMNS, _row, as_json=json)
 
 
 def _row(dataset: Dataset) -> tuple[str, ...]:
@@ -120,6 +120,7 @@ def delete(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Its id.")],
     url: Url = URL,
     key: Key = None,
+    json: Json = False,
     curl: Curl = False,
 ) -> None:
     """Delete a dataset and its files."""
@@ -128,4 +129,7 @@ def delete(
         if curl:
             curls.end_with(call, url, key)
         client.ask(call)
-    line(f"{dataset} is deleted.")
+    if json:
+        show_json({})
+    else:
+        line(f"{dataset} is deleted.")

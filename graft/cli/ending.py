@@ -40,6 +40,8 @@ def asking(url: str, key: str | None) -> Iterator[Client]:
         fail(f"{error} Start it (make up), or name another --url.", AWAY)
     except GraftError as error:
         fail(str(error), USAGE)
+    except UnicodeEncodeError as error:
+        fail(f"Names must be UTF-8; received {error.object!r}.", USAGE)
     except KeyboardInterrupt:
         fail("Interrupted.", INTERRUPTED)
 

@@ -1,9 +1,8 @@
 """Commands about models: ask them, list them."""
 
-from functools import partial
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,8 +11,11 @@ from graft.cli.ending import asking
 from graft.cli.options import URL, Curl, Json, Key, Limit, Url
 from graft.cli.terminal import instant, line, show_fields, show_list, show_one, show_table
 from graft.client import Model, Prediction, calls
-from graft.client.pictures import batches
+from graft.client.answers import Answer
+from graft.client.bodies import utf8
+from graft.client.pictures import Picture, batches
 
+A = TypeVar("A", bound=Answer)
 Pictures = Annotated[
     list[Path], typer.Argument(metavar="PICTURE…", exists=True, dir_okay=False, help="JPEG, PNG, WebP, GIF, BMP, TIFF.")
 ]
@@ -36,8 +38,17 @@ def predict(
             for batch in batches(pictures):
                 line(curls.command(calls.predict(model, batch, top=top, version=version, alias=alias), url, key))
             return
-        answer = client.predict(model, pictures, top=top, version=version, alias=alias)
-    show_one(answer, partial(_show_prediction, pictures), as_json=json)
+        answered: list[Prediction] = []
+        try:
+            for batch in batches(map(_named, pictures)):
+                chosen = answered[0].version if answered else version
+                answer = client.predict(model, batch, top=top, version=chosen, alias=None if answered else alias)
+                answered.append(answer)
+        finally:  # what came before a refusal is not lost
+            if answered:
+                entries = [entry for answer in answered for entry in answer.predictions]
+                whole = answered[0].model_copy(update={"predictions": _as_given(entries, pictures)})
+                show_one(whole, _show_prediction, as_json=json)
 
 
 def embed(
@@ -46,14 +57,17 @@ def embed(
     pooling: Annotated[str, typer.Option("--pooling", help="avg, max, or flatten.")] = "avg",
     url: Url = URL,
     key: Key = None,
+    _json: Annotated[bool, typer.Option("--json", help="As it is anyway.")] = False,
     curl: Curl = False,
 ) -> None:
     """Print the trunk's features of pictures, as JSON."""
     with asking(url, key) as client:
-        call = calls.embed(pictures, layer=layer, pooling=pooling)
         if curl:
-            curls.end_with(call, url, key)
-        line(client.ask(call).model_dump_json())
+            for batch in batches(pictures):
+                line(curls.command(calls.embed(batch, layer=layer, pooling=pooling), url, key))
+            return
+        answer = client.embed(map(_named, pictures), layer=layer, pooling=pooling)
+    line(answer.model_copy(update={"embeddings": _as_given(answer.embeddings, pictures)}).model_dump_json())
 
 
 def show(
@@ -71,13 +85,25 @@ def show(
         if model:
             show_one(client.model(model), _details, as_json=json)
         else:
-            show_list(islice(client.models(), limit), ("MODEL", "VERSIONS", "ALIASES"), _row, as_json=json)
+            show_list(client.models(), limit, ("MODEL", "VERSIONS", "ALIASES"), _row, as_json=json)
 
 
-def _show_prediction(pictures: list[Path], answer: Prediction) -> None:
+def _named(path: Path) -> Picture:
+    """By its path, as it was given: a refusal then names that."""
+    return Picture(utf8(str(path)), Picture.of(path).data, path)
+
+
+def _as_given(entries: Sequence[A], pictures: Sequence[Path]) -> list[A]:
+    """Each under its path: a form cannot carry every name as it is. A refusal leaves fewer entries than pictures."""
+    return [
+        entry.model_copy(update={"filename": str(picture)}) for entry, picture in zip(entries, pictures, strict=False)
+    ]
+
+
+def _show_prediction(answer: Prediction) -> None:
     rows = [
-        (str(picture), guess.label, f"{guess.probability:.4f}")
-        for picture, entry in zip(pictures, answer.predictions, strict=True)
+        (entry.filename or "", guess.label, f"{guess.probability:.4f}")
+        for entry in answer.predictions
         for guess in entry.top
     ]
     show_table(("PICTURE", "LABEL", "PROBABILITY"), rows)

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Self, TypeVar
 
 from rich.console import Console
@@ -49,13 +50,17 @@ def show_json(thing: Answer | Sequence[Answer] | Mapping[str, Any]) -> None:
     line(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show_list(things: Iterable[A], columns: Sequence[str], row: Callable[[A], Sequence[str]], *, as_json: bool) -> None:
-    """Many things: as JSON, or a row for each."""
-    found = list(things)
+def show_list(
+    things: Iterator[A], limit: int, columns: Sequence[str], row: Callable[[A], Sequence[str]], *, as_json: bool
+) -> None:
+    """Many things: as JSON, or a row for each. That there are more than `limit` is said on stderr."""
+    found = list(islice(things, limit))
     if as_json:
         show_json(found)
     else:
         show_table(columns, [row(each) for each in found])
+    if next(things, None) is not None:
+        print(f"There are more than these {limit}. List more of them by --limit.", file=sys.stderr)
 
 
 def show_one(thing: A, details: Callable[[A], None], *, as_json: bool) -> None:
@@ -67,17 +72,34 @@ def show_one(thing: A, details: Callable[[A], None], *, as_json: bool) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere, for programs such as awk, aligned columns that are never cut."""
+    """A table on a terminal; elsewhere, for programs such as awk, aligned columns. Nothing is ever cut."""
     if sys.stdout.isatty():
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        Console(markup=False, highlight=False).print(table)
+        show_on_terminal(Console(markup=False, highlight=False), columns, rows)
         return
     table_rows = [columns, *rows]
     widths = [max(len(row[i]) for row in table_rows) for i in range(len(columns))]
     for row in table_rows:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_on_terminal(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Words stay whole, ids too: where they do not fit, the time of creation gives way, then the terminal wraps."""
+    cells = [(columns[i], *(row[i] for row in rows)) for i in range(len(columns))]
+    words = [max(len(word) for cell in column for word in (*cell.split(), "")) for column in cells]
+    words[0] = max(map(len, cells[0]))  # what a thing is called may have spaces
+    if columns[-1] == "CREATED" and _width(words) > console.width:
+        columns, rows, words = columns[:-1], [row[:-1] for row in rows], words[:-1]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, width, column in zip(columns, words, cells, strict=False):
+        table.add_column(name, min_width=width, no_wrap=width == max(map(len, column)))
+    for row in rows:
+        table.add_row(*row)
+    console.width = max(console.width, _width(words))
+    console.print(table)
+
+
+def _width(columns: Sequence[int]) -> int:
+    return sum(columns) + 2 * len(columns)  # two spaces after each
 
 
 def show_fields(**fields: object) -> None:
@@ -104,6 +126,10 @@ class _Moving:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """The bars move no more; what is said from now on stands below them."""
         self._bars.stop()
 
     def say(self, text: str) -> None:
@@ -135,11 +161,13 @@ class Bars(_Moving):
         super().__init__(console or Console(stderr=True), *columns)
         self._stage = self._note = ""
         self._task = TaskID(0)
+        self._silent = False
 
     def uploaded(self, done: int, total: int) -> None:
         self._show(UPLOADING, done, total, f"{decimal(done)} of {decimal(total)}")
 
     def progress(self, now: JobProgress) -> None:
+        self._silent = False
         if now.phase is None:
             self._show("Waiting for a worker", None, None, "")
             return
@@ -151,6 +179,12 @@ class Bars(_Moving):
         elif done is not None and total is not None:
             note = f"{done} of {total}"
         self._show(STAGES.get(now.phase, now.phase), done, total, note, now.eta_seconds)
+
+    def silence(self) -> None:
+        """Once, until there is news again."""
+        if not self._silent:
+            self.say("The service does not answer; trying again for a minute.")
+        self._silent = True
 
     def event(self, event: Event) -> None:
         if event.type == "epoch":

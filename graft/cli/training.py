@@ -1,7 +1,6 @@
 """Commands about jobs: train, watch, list, cancel."""
 
 import json as jsons
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +8,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.ending import asking
-from graft.cli.following import accuracy, conclude, follow, goes_on, leaving, pictures, program, send, settle
+from graft.cli.following import accuracy, conclude, follow, goes_on, leaving, pictures, send, settle
 from graft.cli.options import (
     URL,
     Boxes,
@@ -24,6 +23,7 @@ from graft.cli.options import (
     ValidationSplit,
     Wait,
 )
+from graft.cli.proposals import proposal
 from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_list, show_one
 from graft.client import Job, calls
 from graft.client.request import Call
@@ -71,18 +71,19 @@ def train(
         }
         call = _call(source, model, recipe, upload_options, bars)
         if curl:
-            line(curls.assignment(curls.command(call, url, key)))
+            line(f"{curls.assignment(curls.command(call, url, key))} &&")
             if wait:
-                line(curls.command(calls.live_events(curls.JOB), url, key))
+                line(f"{curls.command(calls.live_events(curls.JOB), url, key)} &&")
             curls.end_with(calls.job(curls.JOB), url, key)
         job = send(client, call, bars)
         if wait:
-            with leaving(goes_on(job.id), bars):
+            bars.say(f"{job.id}: watch it with {proposal(url, 'watch', job.id)}")
+            with leaving(goes_on(job.id, url), bars):
                 if call.body and job.dataset:
-                    dataset = settle(client, job.dataset, bars)
+                    dataset = settle(client, job.dataset, bars, url)
                     bars.say(f"{dataset.id} is {dataset.state}{f': {pictures(dataset)}' if dataset.classes else '.'}")
                 job = follow(client, job, bars)
-    _end(job, wait=wait, json=json)
+    _end(job, url, wait=wait, json=json)
 
 
 def watch(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl: Curl = False) -> None:
@@ -90,9 +91,10 @@ def watch(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl:
     with asking(url, key) as client, Bars() as bars:
         if curl:
             curls.end_with(calls.live_events(job), url, key)
-        with leaving(goes_on(job), bars):
-            ended = follow(client, client.job(job), bars)
-    _end(ended, wait=True, json=json)
+        found = client.job(job)
+        with leaving(goes_on(found.id, url), bars):
+            ended = follow(client, found, bars)
+    _end(ended, url, wait=True, json=json)
 
 
 def jobs(
@@ -112,7 +114,7 @@ def jobs(
         if job:
             show_one(client.job(job), _details, as_json=json)
         else:
-            show_list(islice(client.jobs(state=state, model=model), limit), COLUMNS, _row, as_json=json)
+            show_list(client.jobs(state=state, model=model), limit, COLUMNS, _row, as_json=json)
 
 
 def cancel(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl: Curl = False) -> None:
@@ -132,14 +134,20 @@ def _recipe(preset: str | None, epochs: int | None, fields: list[str]) -> dict[s
         field, found, value = each.partition("=")
         if not found or not field:
             raise InvalidInput(f"--set takes FIELD=VALUE, such as epochs=5; received {each}.")
+        if field in recipe:
+            raise InvalidInput(f"A field of the recipe is given once; received {field} twice. Keep one --set of it.")
         try:
             recipe[field] = jsons.loads(value, parse_constant=str)
         except ValueError:
             recipe[field] = value
-    if preset is not None:
-        recipe["preset"] = preset
-    if epochs is not None:
-        recipe["epochs"] = epochs
+    for option, given in {"preset": preset, "epochs": epochs}.items():
+        if given is None:
+            continue
+        if option in recipe:
+            raise InvalidInput(
+                f"A field of the recipe is given once; received --{option} and --set {option}=…. Leave one of them out."
+            )
+        recipe[option] = given
     return recipe or None
 
 
@@ -153,13 +161,13 @@ def _call(source: str, model: str, recipe: dict[str, Any] | None, options: dict[
     return calls.train(source, model, recipe)
 
 
-def _end(job: Job, *, wait: bool, json: bool) -> None:
+def _end(job: Job, url: str, *, wait: bool, json: bool) -> None:
     if json:
         show_json(job)
     if wait:
-        conclude(job, quiet=json)
+        conclude(job, url, quiet=json)
     elif not json:
-        line(f"{job.id} is {job.state}. Watch it: {program()} watch {job.id}")
+        line(f"{job.id} is {job.state}. Watch it: {proposal(url, 'watch', job.id)}")
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From a folder to a prediction with the command alone, and everything else that it can be asked."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 import typer
 
 from graft.cli.ending import asking
-from graft.cli.following import program
+from graft.cli.following import leaving
+from graft.cli.proposals import program
+from graft.cli.terminal import Bars
 from graft.client import ApiError, Unreachable
 from tests.drawing import jpeg, write
 from tests.graft.cli.conftest import Graft
@@ -32,6 +35,7 @@ def test_from_a_folder_to_a_prediction(graft: Graft, pictures: Path, picture: Pa
     ]
     notes = done.stderr.splitlines()
     assert notes[0] == "Uploading …"
+    assert re.fullmatch(r"(job_\w+): watch it with graft watch \1", notes[1])
     assert any(note.endswith(" is ready: 3 classes, 12 train, 3 validation, 3 test") for note in notes)
     assert "  epoch 1: loss 0.2500, val_accuracy 0.8000" in notes
     job = json.loads(graft("jobs", "--model", "folder-shapes", "--json").stdout)[0]
@@ -68,7 +72,7 @@ def test_without_waiting_it_says_how_to_go_on(graft: Graft, service: Service, pi
     assert graft("cancel", job).stdout == f"{job} is cancelled.\n"
     assert graft("watch", job, code=1).stderr.endswith(f"{job} was cancelled.\n")
     assert json.loads(graft("watch", job, "--json", code=1).stdout)["state"] == "cancelled"
-    assert graft("delete", dataset).stdout == f"{dataset} is deleted.\n"
+    assert graft("delete", dataset, "--json").stdout == "{}\n"
     graft("datasets", dataset, code=5)
 
 
@@ -80,7 +84,8 @@ def test_a_set_that_is_rejected_ends_with_the_reasons(graft: Graft, tmp_path: Pa
     assert done.stdout == ""
     notes = done.stderr.splitlines()
     assert any(note.startswith("discs/2.jpg: A picture must be") for note in notes)
-    assert "was rejected" in notes[-1]
+    assert re.fullmatch(r"job_\w+ failed: (ds_\w+) was rejected\. See why: graft datasets \1", notes[-1])
+    assert sum("discs/2.jpg: " in note for note in notes) == 1
     done = graft("upload", source, "--json", code=1)
     assert json.loads(done.stdout)["state"] == "rejected"
     assert done.stderr.endswith("was rejected. Correct it and upload it again.\n")
@@ -123,8 +128,40 @@ def test_lists_are_columns_that_a_program_can_read(graft: Graft, service: Servic
 def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
     answer = json.loads(graft("predict", picture, "--json", "--top", "1").stdout)
     assert (answer["model"], answer["version"]) == ("vgg16", 1)
-    assert answer["predictions"][0]["filename"] == "new.jpg"
+    assert answer["predictions"][0]["filename"] == str(picture)
+    features = json.loads(graft("embed", "--json", *[picture] * 33).stdout)
+    assert features["shape"] == [33, 512]
+    assert {entry["filename"] for entry in features["embeddings"]} == {str(picture)}
     assert [model["name"] for model in json.loads(graft("models", "--json").stdout)][-1] == "vgg16"
+
+
+def test_what_was_answered_before_a_refusal_is_printed(graft: Graft, picture: Path) -> None:
+    bad = write(picture.parent, {"bad.jpg": b"no picture"}) / "bad.jpg"
+    done = graft("predict", *[picture] * 32, bad, "--top", "1", "--json", code=4)
+    assert len(json.loads(done.stdout)["predictions"]) == 32
+    assert "A picture must be" in done.stderr
+
+
+def test_a_name_that_is_not_utf_8_is_one_sentence(graft: Graft, tmp_path: Path) -> None:
+    bad = write(tmp_path, {"bad\udcff.jpg": jpeg("discs", 1)}) / "bad\udcff.jpg"
+    assert "must have a name in UTF-8" in graft("predict", bad, code=2).stderr
+    source = write(tmp_path / "by\udcff", {"a/1.jpg": jpeg("discs", 1)})
+    assert "must have a name in UTF-8" in graft("upload", source, code=2).stderr
+    assert "must be UTF-8" in graft("jobs", "job\udcff", code=2).stderr
+
+
+def test_that_there_are_more_is_said(graft: Graft, service: Service) -> None:
+    made = [service.services.jobs.create("train", model="more-of-them").id for _ in range(2)]
+    done = graft("jobs", "--model", "more-of-them", "--limit", "1")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == "There are more than these 1. List more of them by --limit.\n"
+    assert graft("jobs", "--model", "more-of-them", "--limit", "2").stderr == ""
+    for job in made:
+        service.services.jobs.cancel(job)
+
+
+def test_the_version_is_printed(graft: Graft) -> None:
+    assert re.fullmatch(r"graft \d+\.\d+\.\d+\n", graft("--version").stdout)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +171,8 @@ def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
         (2, ("train", "nothing-there", "--model", "m"), "there is none at nothing-there"),
         (2, ("train", "ds_1", "--model", "m", "--name", "n", "--test-split", "0.1"), "received --name, --test-split"),
         (2, ("train", "ds_1", "--model", "m", "--set", "epochs"), "received epochs."),
+        (2, ("train", "ds_1", "--model", "m", "--epochs", "2", "--set", "epochs=3"), "--epochs and --set epochs=…"),
+        (2, ("train", "ds_1", "--model", "m", "--set", "keep=1", "--set", "keep=2"), "received keep twice"),
         (2, ("predict", "nothing.jpg"), "does not exist"),
         (2, ("jobs", "--url", "ftp://elsewhere"), "http:// or https://; received ftp://elsewhere"),
         (4, ("train", "ds_1", "--model", "m", "--set", "colour=red"), "recipe has no field 'colour'"),
@@ -152,6 +191,18 @@ def test_what_goes_wrong_is_one_sentence_and_a_code(
     assert sentence in " ".join(done.stderr.replace("│", " ").split())
 
 
+def test_a_service_that_goes_away_leaves_the_job_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    bars = Bars()
+    bars.silence()
+    bars.silence()
+    with pytest.raises(Unreachable), leaving("job_1 goes on without you.", bars):
+        raise Unreachable("It does not answer.")
+    with pytest.raises(ApiError), leaving("job_1 goes on without you.", bars):
+        raise ApiError(404, "There is no job job_1.")
+    said = capsys.readouterr().err
+    assert said == "The service does not answer; trying again for a minute.\njob_1 goes on without you.\n"
+
+
 def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) -> None:
     jobs = service.services.jobs
     job = jobs.create("train", model="interrupted").id
@@ -165,7 +216,8 @@ def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) 
         finally:
             process.kill()
     assert process.returncode == 130
-    assert rest == f"{job} goes on without you. Watch it: graft watch {job}. Stop it: graft cancel {job}.\n"
+    watch, cancel = (f"graft {word} --url {service.url} {job}" for word in ("watch", "cancel"))
+    assert rest == f"{job} goes on without you. Watch it: {watch}. Stop it: {cancel}.\n"
     assert jobs.get(job).state == "queued"
     jobs.cancel(job)
 

@@ -88,6 +88,15 @@ def test_an_archive_is_trained_on_by_the_printed_lines(guarded: Service, tmp_pat
     assert run(printed(guarded, "delete", dataset["id"])) == ""
 
 
+def test_the_printed_lines_stop_at_a_refusal_and_show_it(guarded: Service) -> None:
+    lines = printed(guarded, "train", "ds_none", "--model", "never")
+    environment = {**os.environ, "GRAFT_API_KEY": KEY}
+    done = subprocess.run(["sh", "-c", lines], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert json.loads(done.stderr)["status"] == 404
+
+
 def test_pictures_are_asked_about(guarded: Service, tmp_path: Path) -> None:
     names = ["a.jpg", 'b; "c", d.jpg', "e\\f 'g'.jpg"]
     write(tmp_path, {name: jpeg("discs", 1) for name in names})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from graft.cli.terminal import Bars, DownloadBars, show_table
+from graft.cli.terminal import Bars, DownloadBars, show_on_terminal, show_table
 from graft.client import Event, Progress
 
 
@@ -54,6 +54,20 @@ def test_elsewhere_there_are_single_lines() -> None:
 def test_a_table_elsewhere_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(("A", "LONG"), [("x" * 90, "1"), ("[bold]", "")])
     assert capsys.readouterr().out.splitlines() == ["A" + " " * 91 + "LONG", "x" * 90 + "  1", "[bold]"]
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_table_on_a_terminal_cuts_no_word(width: int) -> None:
+    columns = ("JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED")
+    job, dataset = "job_m7oh76g6a4abcdef", "ds_m7oh76g6a4abcdef"
+    screen = io.StringIO()
+    row = (job, "validate", "cancelling", dataset, "validating, 30 of 60", "2026-11-24 09:00:00")
+    show_on_terminal(Console(file=screen, force_terminal=True, width=width, color_system=None), columns, [row])
+    seen = screen.getvalue()
+    assert "…" not in seen
+    assert {job, dataset, "cancelling"} <= set(seen.split())
+    assert ("CREATED" in seen) == (width == 200)
+    assert max(len(line.rstrip()) for line in seen.splitlines()) <= max(width, 80)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
