@@ -59,13 +59,14 @@ def new_in(batch: Batch, before: Sequence[Batch], limits: ArchiveLimits) -> Batc
                 "Give the new one another name."
             )
     new = replace(batch, entries=tuple(entry for entry in batch.entries if entry.path not in there))
-    names = NameTree(limits.entries)
-    for path in (*there, *(entry.path for entry in new.entries)):
-        names.add_file(path)
     files, size = count((*before, new)), sum(entry.size for each in (*before, new) for entry in each.entries)
     if files > limits.entries or size > limits.bytes:
         raise TooLarge(
             f"A dataset may have at most {limits.entries:,} files and {limits.bytes:,} bytes; with this batch it would "
             f"have {files:,} files and {size:,} bytes. Send fewer pictures."
         )
+    names = NameTree(limits.entries)
+    for path in (*there, *(entry.path for entry in new.entries)):
+        names.count(path)
+        names.add_file(path)
     return new

@@ -8,6 +8,7 @@ datasets/ID/revisions/REVISION.json
 
 import errno
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -78,12 +79,15 @@ class DatasetFiles:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.content(dataset_id, sha256)
-        if not path.exists() or path.stat().st_size != len(data):
-            aside = path.with_name(f".{sha256}.{uuid4().hex}")
-            with room_for("A dataset"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                aside.write_bytes(data)
-                aside.replace(path)
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == len(data):
+                os.utime(path)  # a sweep must take it for new
+                return sha256
+        aside = path.with_name(f".{sha256}.{uuid4().hex}")
+        with room_for("A dataset"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(data)
+            aside.replace(path)
         return sha256
 
     def _place(self, dataset_id: str, sha256: str, file: Path) -> None:
@@ -107,7 +111,7 @@ class DatasetFiles:
 
     def discard(self, dataset_id: str) -> None:
         """Out of the way in one step, then removed piece by piece."""
-        doomed = self._root / ".staging" / f"{dataset_id}.deleted"
+        doomed = self._root / ".staging" / new_id("deleted")
         doomed.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # one that was opened and never filled
             self._folder(dataset_id).rename(doomed)
@@ -123,7 +127,8 @@ class DatasetFiles:
             if _is_old(left):
                 shutil.rmtree(left, ignore_errors=True)
         for dataset_id, batches in known.items():
-            self._sweep_batches(dataset_id, batches)
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                self._sweep_batches(dataset_id, batches)
 
     def _sweep_batches(self, dataset_id: str, known: Collection[str]) -> None:
         """Batches that were dropped, and then the files that nothing refers to."""

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,8 @@ class Datasets:
             self._files.discard(dataset_id)
         try:
             return self._insert(dataset_id, new, "validating", (batch,))
+        except IntegrityError:
+            return self.get(dataset_id)
         except BaseException:
             # Not where the row may be there after all: without it, the folder is swept later.
             with suppress(SQLAlchemyError), reading(self._engine) as connection:
@@ -94,23 +97,26 @@ class Datasets:
     def add(self, dataset_id: str, intake: Intake, *, batch_id: str | None = None) -> Dataset:
         """Add what was taken in, all of it or nothing. On a dataset that has a revision this opens the next one.
 
-        A batch whose files are all there changes nothing. Raises NotFound, InvalidInput, TooLarge, DiskFull, Conflict
-        while it is validated, and for a path that has other content already.
+        A batch whose files are all there opens a rejected dataset, and changes no other one. Raises NotFound,
+        InvalidInput, TooLarge, DiskFull, Conflict while it is validated, and for a path that has other content already.
         """
         batch = intake.batch(batch_id)
         while True:
             dataset = self.get(dataset_id)
-            if batch.id in dataset.batches:
+            if _has(dataset, batch.id):
                 return dataset
             _check_open(dataset)
-            before = self._files.batches(dataset)
+            before = self._batches(dataset)
             new = new_in(batch, before, self._limits)
-            if not new.entries:
-                return dataset
-            # Whatever happens next, files and batch can stay: nothing refers to them before the row does.
+            # A name of its own for each try: a batch that a row refers to is never written again.
+            new = replace(new, id=f"{batch.id}.{new_id('try')}")
+            # Whatever happens next, batch and files can stay: nothing refers to them before the row does.
+            if new.entries:
+                self._files.write_batch(dataset_id, new)
             self._files.move_in(dataset_id, intake)
-            self._files.write_batch(dataset_id, new)
-            after = (*before, new)
+            if not new.entries and dataset.state != "rejected":
+                return dataset
+            after = (*before, new) if new.entries else before
             added = {"batches": [each.id for each in after], "files": count(after)}
             if changed := rows.change(self._engine, dataset, state="open", **added):
                 return changed
@@ -122,7 +128,7 @@ class Datasets:
     def with_batch(self, dataset_id: str, batch_id: str) -> Dataset:
         """The dataset that the batch was added to. Raises NotFound."""
         dataset = self.get(dataset_id)
-        if batch_id not in dataset.batches:
+        if not _has(dataset, batch_id):
             raise NotFound(f"Dataset {dataset_id} has no batch {batch_id!r}.")
         return dataset
 
@@ -140,7 +146,7 @@ class Datasets:
                 )
             if dataset.state != "open":
                 return dataset
-            batches = self._files.batches(dataset)
+            batches = self._batches(dataset)
             try:
                 layouts.check(Sources(batches, partial(self._files.content, dataset_id), dataset.boxes))
             except InvalidInput as error:
@@ -151,7 +157,7 @@ class Datasets:
     def drop_added(self, dataset_id: str) -> Dataset:
         """Take back what was added since the last revision: the dataset is ready again, or open and empty.
 
-        Raises NotFound, Conflict while it is validated.
+        What a rejection has said is taken back, too. Raises NotFound, Conflict while it is validated.
         """
         while True:
             dataset = self.get(dataset_id)
@@ -159,10 +165,23 @@ class Datasets:
                 return dataset
             _check_open(dataset)
             kept = replace(dataset, batches=dataset.batches[: dataset.sealed])
-            state = "ready" if dataset.revision else "open"
-            files = count(self._files.batches(kept))
-            if changed := rows.change(self._engine, dataset, state=state, batches=[*kept.batches], files=files):
+            values: dict[str, Any] = {"batches": [*kept.batches], "files": count(self._batches(kept))}
+            if dataset.revision is None:
+                values |= {"state": "open", "classes": None, "counts": None, "checks": None, "problems": []}
+            elif any(check["severity"] == "error" for check in dataset.checks or ()):
+                values |= {"state": "ready", "checks": None, "problems": []}
+            else:
+                values |= {"state": "ready"}
+            if changed := rows.change(self._engine, dataset, **values):
                 return changed
+
+    def _batches(self, dataset: Dataset) -> tuple[Batch, ...]:
+        """Raises NotFound when the dataset is deleted meanwhile."""
+        try:
+            return self._files.batches(dataset)
+        except FileNotFoundError:
+            self.get(dataset.id)
+            raise
 
     # Looking at them.
 
@@ -244,6 +263,10 @@ class Datasets:
             found = connection.execute(select(table.c.id, table.c.batches)).all()
         known = {dataset_id: batches or () for dataset_id, batches in found}
         self._files.sweep(known)
+
+
+def _has(dataset: Dataset, batch_id: str) -> bool:
+    return any(stored.partition(".")[0] == batch_id for stored in dataset.batches)
 
 
 def _take_back(dataset_id: str) -> str:

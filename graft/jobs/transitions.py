@@ -103,6 +103,9 @@ def abandon(connection: Connection, job: Job) -> None:
     """A dataset whose validation has failed or was cancelled is rejected: nobody would ever make it ready."""
     if job.kind != "validate" or job.dataset is None:
         return
+    lock_dataset(connection, job.dataset)
+    if is_validated(connection, job.dataset):  # by another job
+        return
     reason = f"The validation ended as {job.state}{f': {job.error_message}' if job.error_message else '.'}"
     problem = {"path": None, "code": f"validation_{job.state}", "message": f"{reason} Upload the set again."}
     datasets = tables.datasets
@@ -125,8 +128,13 @@ def settle_waiting(connection: Connection, dataset_id: str) -> None:
     waiting = update(_jobs).where(_jobs.c.dataset == dataset_id, _jobs.c.state == "queued", tables.waits_for_dataset)
     if dataset is not None and dataset.revision is not None:
         connection.execute(waiting.values(revision=dataset.revision, queued_at=now_ms))
-    elif dataset is None or dataset.state == "rejected":
-        why = f"{dataset_id} is deleted." if dataset is None else rejection(dataset_id, dataset.problems)
+    elif dataset is None or dataset.state != "validating":
+        if dataset is None:
+            why = f"{dataset_id} is deleted."
+        elif dataset.state == "rejected":
+            why = rejection(dataset_id, dataset.problems)
+        else:
+            why = f"{dataset_id} was opened again before it was valid."
         message = f"A training needs a ready dataset; {why}"
         failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
         for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():

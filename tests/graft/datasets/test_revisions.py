@@ -156,6 +156,7 @@ def test_what_was_added_can_be_taken_back(datasets: Datasets, empty: Dataset, re
     datasets.validate(ready.id, Recorder())
     back = datasets.drop_added(ready.id)
     assert (back.state, back.revision, back.files) == ("ready", ready.revision, 15)
+    assert (back.checks, back.problems, back.counts) == (None, [], ready.counts)
 
 
 def test_labels_in_another_form_do_not_drop_the_old_pictures(datasets: Datasets, ready: Dataset) -> None:
@@ -200,6 +201,28 @@ def test_names_go_together_across_calls(datasets: Datasets, ready: Dataset) -> N
         with pytest.raises(InvalidInput, match=r"Names in an upload must differ|must be a file's or a folder's"):
             add(datasets, ready.id, {name: b"x"})
     assert datasets.get(ready.id) == ready
+
+
+def test_the_same_files_again_mend_what_the_disk_has_lost(datasets: Datasets, tmp_path: Path) -> None:
+    dataset = create(datasets, folder(2))
+    for file in (tmp_path / "home/datasets" / dataset.id).glob("files/*/*"):
+        file.write_bytes(b"")
+    assert datasets.validate(dataset.id, Recorder()).state == "rejected"
+    assert add(datasets, dataset.id, folder(2)).state == "open"
+    datasets.commit(dataset.id)
+    assert datasets.validate(dataset.id, Recorder()).state == "ready"
+
+
+def test_a_key_that_was_used_before_a_drop_adds_anew(datasets: Datasets, ready: Dataset, tmp_path: Path) -> None:
+    add(datasets, ready.id, folder(1, start=9), batch_id="batch_1")
+    datasets.drop_added(ready.id)
+    for path in (tmp_path / "home/datasets" / ready.id).rglob("*"):
+        os.utime(path, (0, 0))
+    assert add(datasets, ready.id, folder(1, start=9), batch_id="batch_1").files == 18
+    datasets.sweep()
+    datasets.commit(ready.id)
+    after = datasets.validate(ready.id, Recorder())
+    assert (after.state, len(splits(datasets, after))) == ("ready", 18)
 
 
 def test_files_that_no_revision_holds_are_swept_after_a_day(datasets: Datasets, ready: Dataset, tmp_path: Path) -> None:

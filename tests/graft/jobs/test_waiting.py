@@ -1,7 +1,7 @@
 """Trainings that were asked for while their dataset is still being validated."""
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, select, update
 
 from graft import tables
 from graft.jobs import Job, Jobs
@@ -82,6 +82,29 @@ def test_a_dataset_that_was_committed_again_meanwhile_is_validated_again(
     again = jobs.claim("datasets", "a test")
     assert again is not None
     assert (again.kind, again.dataset, again.state) == ("validate", "ds_1", "running")
+
+
+def test_it_fails_when_the_dataset_was_opened_again_before_it_was_valid(
+    jobs: Jobs, engine: Engine, validation: Job
+) -> None:
+    training = jobs.create("train", model="m", dataset="ds_1")
+    conclude(engine, "open")
+    jobs.succeed(validation.id, validation.fence)
+    assert jobs.get(training.id).error_message == (
+        "A training needs a ready dataset; ds_1 was opened again before it was valid."
+    )
+
+
+def test_a_dataset_that_another_job_validates_is_not_rejected_with_this_one(
+    jobs: Jobs, engine: Engine, validation: Job
+) -> None:
+    another = jobs.create("validate", dataset="ds_1")
+    jobs.cancel(another.id)
+    with engine.connect() as connection:
+        assert connection.scalar(select(tables.datasets.c.state)) == "validating"
+    jobs.fail(validation.id, validation.fence, code="no", message="No.")
+    with engine.connect() as connection:
+        assert connection.scalar(select(tables.datasets.c.state)) == "rejected"
 
 
 def test_one_on_a_dataset_that_is_gone_fails(jobs: Jobs) -> None:
