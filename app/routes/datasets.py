@@ -86,7 +86,7 @@ async def add(request: Request, services: UseServices, once: UseOnce, dataset: D
     responses=problems(404, 409, 507),
 )
 def drop_added(services: UseServices, dataset: DatasetId) -> DatasetAnswer:
-    """The dataset is `ready` again as it was; one that has no revision yet is open, and empty."""
+    """The dataset is `ready` again, with the revision that it has; without one it is open, and empty."""
     return DatasetAnswer.of(services.datasets.drop_added(dataset))
 
 
