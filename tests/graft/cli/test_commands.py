@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -207,7 +208,9 @@ def test_interrupted_while_it_watches_it_leaves_the_job_alone(service: Service) 
     jobs = service.services.jobs
     job = jobs.create("train", model="interrupted").id
     command = [sys.executable, "-m", "graft.cli", "watch", job, "--url", service.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # As from a terminal: what a script starts in the background is deaf to Ctrl-C, and so is all that comes of it.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as process:
         assert process.stderr is not None
         try:
             assert process.stderr.readline() == "Waiting for a worker …\n"
