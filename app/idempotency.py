@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import Depends, Header, Request, Response
 
 from app import auth, json_route
+from app.bodies import JSON, media_type
 from app.deps import UseServices
 from graft.database import derived_id
 from graft.errors import InvalidFields, NotFound
@@ -95,12 +96,12 @@ async def fingerprint(request: Request) -> str:
 
 
 async def _content(request: Request) -> str:
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()  # no boundary
+    declared = media_type(request)  # without the boundary, which differs from try to try
     length = request.headers.get("Content-Length", "")
-    small_json = media_type == "application/json" and length.isdecimal() and int(length) <= json_route.LIMIT
+    small_json = declared == JSON and length.isdecimal() and int(length) <= json_route.LIMIT
     if small_json or isinstance(request, json_route.StrictRequest):
         return _sha256(await request.body())
-    return f"{media_type} {length}"
+    return f"{declared} {length}"
 
 
 def _sha256(data: bytes) -> str:
