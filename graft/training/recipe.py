@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graft.errors import InvalidFields, InvalidInput
-from graft.types import InputKey, Interpolation, Precision, Preprocessing
+from graft.types import InputKey, Interpolation, Preprocessing
 from graft.vgg16 import layers
 from graft.vgg16.layers import HeadSpec, Pooling, tail_shapes
 
@@ -66,7 +66,8 @@ class Recipe(BaseModel):
     """caffe: BGR minus the ImageNet means, as VGG16 was trained; none: RGB from 0 to 255."""
     interpolation: Interpolation
     """How pictures are resized to 224 x 224."""
-    precision: Precision
+    precision: Literal["float32"]
+    """For now float32 alone."""
 
     @model_validator(mode="after")
     def _head_and_cut(self) -> Self:

@@ -84,6 +84,8 @@ def test_only_a_head_on_the_whole_trunk_has_pooled_features() -> None:
         ({"preset": ["fine-tuning"]}, "recipe.preset must be one of"),
         ({"preset": "auto"}, "recipe.preset 'auto' is not built yet"),
         ({"precision": "int8"}, "recipe.precision 'int8' is not built yet"),
+        ({"precision": "bfloat16"}, "recipe.precision 'bfloat16' is not built yet"),
+        ({"precision": "float16"}, "recipe.precision: Input should be 'float32'; received 'float16'."),
         ({"cut": "block6_pool"}, "cut must be one of input, block1_conv1,"),
         ({"cut": "block1_pool"}, "cut must be block3_pool or a later layer, for now; received block1_pool."),
         ({"epochs": "5"}, "recipe.epochs: Input should be a valid integer; received '5'."),
