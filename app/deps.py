@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query, Request
 
 from app.draining import Drain
@@ -41,8 +40,6 @@ class Services:
     streams: Streams
     drain: Drain
     limits: Limits
-    # Predictions wait in threads of their own, so that a queue for the device never holds up the other routes.
-    predicting: CapacityLimiter
 
 
 def _services(request: Request) -> Services:

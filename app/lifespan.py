@@ -4,7 +4,6 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
@@ -22,8 +21,6 @@ from graft.stores import Stores, open_stores
 from graft.work import Work
 
 PredictorFactory = Callable[[Settings, Stores], Predicts]
-# Requests that wait for a prediction at the same time; the next ones wait for a place among them.
-PREDICTING = 64
 
 
 def tensorflow_predictor(settings: Settings, stores: Stores) -> Predicts:
@@ -63,7 +60,6 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 streams=streams,
                 drain=Drain(streams.close),
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
-                predicting=CapacityLimiter(PREDICTING),
             )
             await run_in_threadpool(_sweep, services)
             app.state.services = services

@@ -3,9 +3,9 @@
 from io import BytesIO
 from typing import Annotated, Any
 
-import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator
 
 from app.accept import preferred
@@ -65,9 +65,7 @@ async def embed(request: Request, services: UseServices, layer: Layer = LAST, po
             f"{layer} with pooling {pooling} make {numbers:,}. Send fewer pictures, pool by avg or max, or ask with "
             f"Accept: {NPY}."
         )
-    return await anyio.to_thread.run_sync(
-        lambda: _answer(predictor.embed(layer, pooling, files), form), limiter=services.predicting
-    )
+    return await run_in_threadpool(_answer, await predictor.embed(layer, pooling, files), form)
 
 
 def _answer(embedded: answers.Embeddings, form: str) -> Response:

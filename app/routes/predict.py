@@ -1,11 +1,12 @@
 """Predictions: pictures in, labels out."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from app.bodies import JSON
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
 from app.pictures import BODY, pictures
@@ -14,6 +15,7 @@ from graft.errors import InvalidFields, TooLarge
 
 MODELS = 32
 LABELS = 100_000  # in one answer
+LABELS_AT_ONCE = 1_000  # more of them would hold the event loop up while they are written
 router = APIRouter(tags=["predict"])
 
 Top = Annotated[int, Query(ge=1, le=1000, description="How many labels for each picture.", examples=[5])]
@@ -22,21 +24,22 @@ Models = Annotated[
     Query(description=f"Names of at most {MODELS} models, with commas between.", examples=[["signs,vgg16"]]),
 ]
 DOCUMENTED: dict[str, Any] = {"responses": problems(400, 404, 413, 415), "openapi_extra": BODY}
+ONE: dict[str, Any] = {"response_model": Prediction, **DOCUMENTED}
 
 
 @router.put("/models/{model}/predict", include_in_schema=False)  # `curl -T` says PUT
-@router.post("/models/{model}/predict", summary="Classify pictures with a model's stable version", **DOCUMENTED)
-async def predict(request: Request, services: UseServices, model: ModelName, top: Top = 5) -> Prediction:
+@router.post("/models/{model}/predict", summary="Classify pictures with a model's stable version", **ONE)
+async def predict(request: Request, services: UseServices, model: ModelName, top: Top = 5) -> Response:
     return await _predict(request, services, model, top)
 
 
 @router.put("/models/{model}/versions/{version}/predict", include_in_schema=False)
 @router.post(
-    "/models/{model}/versions/{version}/predict", summary="Classify pictures with one version of a model", **DOCUMENTED
+    "/models/{model}/versions/{version}/predict", summary="Classify pictures with one version of a model", **ONE
 )
 async def predict_version(
     request: Request, services: UseServices, model: ModelName, version: VersionNumber, top: Top = 5
-) -> Prediction:
+) -> Response:
     return await _predict(request, services, model, top, version=version)
 
 
@@ -44,17 +47,17 @@ async def predict_version(
 @router.post(
     "/models/{model}/aliases/{alias}/predict",
     summary="Classify pictures with the version an alias points at",
-    **DOCUMENTED,
+    **ONE,
 )
 async def predict_alias(
     request: Request, services: UseServices, model: ModelName, alias: AliasName, top: Top = 5
-) -> Prediction:
+) -> Response:
     return await _predict(request, services, model, top, alias=alias)
 
 
 @router.put("/predict", include_in_schema=False)
-@router.post("/predict", summary="Classify pictures with many models at once", **DOCUMENTED)
-async def predict_many(request: Request, services: UseServices, models: Models, top: Top = 5) -> Predictions:
+@router.post("/predict", summary="Classify pictures with many models at once", response_model=Predictions, **DOCUMENTED)
+async def predict_many(request: Request, services: UseServices, models: Models, top: Top = 5) -> Response:
     """Stable versions answer, each as it does alone. Models that prepare pictures alike share the work."""
     names = _names(models)
     predictor = services.engine.get()
@@ -62,15 +65,14 @@ async def predict_many(request: Request, services: UseServices, models: Models, 
         await run_in_threadpool(predictor.resolve, name)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
-    if len(files) * len(names) * top > LABELS:
+    labels = len(files) * len(names) * top
+    if labels > LABELS:
         raise TooLarge(
             f"An answer has at most {LABELS:,} labels; {len(files)} pictures, {len(names)} models and top={top} make "
-            f"{len(files) * len(names) * top:,}. Send fewer pictures, or lower top."
+            f"{labels:,}. Send fewer pictures, or lower top."
         )
-    return await anyio.to_thread.run_sync(
-        lambda: Predictions(results=[Prediction.of(each) for each in predictor.predict_many(names, files, top=top)]),
-        limiter=services.predicting,
-    )
+    predicted = await predictor.predict_many(names, files, top=top)
+    return await _answer(lambda: Predictions(results=[Prediction.of(each) for each in predicted]), labels)
 
 
 def _names(models: list[str]) -> list[str]:
@@ -87,13 +89,18 @@ def _names(models: list[str]) -> list[str]:
 
 async def _predict(
     request: Request, services: Services, model: str, top: int, *, version: int | None = None, alias: str | None = None
-) -> Prediction:
+) -> Response:
     predictor = services.engine.get()
     # Before megabytes are read for nothing. Which version answers is settled only when the prediction begins.
     await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
-    return await anyio.to_thread.run_sync(
-        lambda: Prediction.of(predictor.predict(model, files, version=version, alias=alias, top=top)),
-        limiter=services.predicting,
-    )
+    predicted = await predictor.predict(model, files, version=version, alias=alias, top=top)
+    return await _answer(lambda: Prediction.of(predicted), len(files) * top)
+
+
+async def _answer(build: Callable[[], Prediction | Predictions], labels: int) -> Response:
+    def write() -> Response:
+        return Response(build().model_dump_json(), media_type=JSON)
+
+    return write() if labels <= LABELS_AT_ONCE else await run_in_threadpool(write)

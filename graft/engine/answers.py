@@ -54,7 +54,14 @@ ClassifierState = Literal["verified", "unverified", "missing"]
 
 @dataclass(frozen=True)
 class EngineState:
-    """classifier: whether ImageNet's dense layers are there, and are the official ones; precision: that of `vgg16`."""
+    """classifier: whether ImageNet's dense layers are there, and are the official ones; precision: that of `vgg16`;
+    native: those that the hardware does by itself.
+    """
 
     classifier: ClassifierState
     precision: Precision
+    native: tuple[Precision, ...]
+
+    def served(self, trained: Precision) -> Precision:
+        """The precision at which a model is served here that was trained at this one."""
+        return trained if trained in self.native else "float32"

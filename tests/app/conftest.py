@@ -38,31 +38,51 @@ class BrightnessPredictor:
     def __init__(self, registry: Registry, *, classifier: bool = True) -> None:
         self._registry = registry
         self._classifier = classifier
+        self.broken: dict[str, dict[int, str]] = {}
+        self.timeouts: list[float | None] = []  # those that came, call by call
 
     def start(self) -> None: ...
 
     def close(self) -> None: ...
 
     def state(self) -> EngineState:
-        return EngineState("verified" if self._classifier else "missing", "float32")
+        return EngineState("verified" if self._classifier else "missing", "float32", ("float32",))
 
     def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
         if model == BUILT_IN and not self._classifier:
             raise MissingWeights("The classifier is missing. Put its file into GRAFT_WEIGHTS_DIR.")
         return 1 if model == BUILT_IN else self._registry.resolve(model, version=version, alias=alias)
 
-    def predict(
-        self, model: str, files: Sequence[File], *, version: int | None = None, alias: str | None = None, top: int = 5
+    def quarantined(self, model: str) -> Mapping[int, str]:
+        return self.broken.get(model, {})
+
+    def refuse_when_busy(self, timeout: float | None) -> None: ...
+
+    async def predict(
+        self,
+        model: str,
+        files: Sequence[File],
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        top: int = 5,
+        timeout: float | None = None,
     ) -> Prediction:
+        self.timeouts.append(timeout)
         number = self.resolve(model, version=version, alias=alias)
         entries = [Entry(name, self._top(decode(data), model, top)) for name, data in files]
         return Prediction(model, number, tuple(entries))
 
-    def predict_many(self, models: Sequence[str], files: Sequence[File], *, top: int = 5) -> tuple[Prediction, ...]:
-        return tuple(self.predict(model, files, top=top) for model in models)
+    async def predict_many(
+        self, models: Sequence[str], files: Sequence[File], *, top: int = 5, timeout: float | None = None
+    ) -> tuple[Prediction, ...]:
+        return tuple([await self.predict(model, files, top=top, timeout=timeout) for model in models])
 
-    def embed(self, layer: str, pooling: Pooling, files: Sequence[File]) -> Embeddings:
+    async def embed(
+        self, layer: str, pooling: Pooling, files: Sequence[File], *, timeout: float | None = None
+    ) -> Embeddings:
         """The mean red, green and blue of each picture, over and over until the layer is full."""
+        self.timeouts.append(timeout)
         rows = [np.resize(decode(data).mean((0, 1)), pooled_width(pooling, layer)) for _, data in files]
         return Embeddings(layer, pooling, tuple(name for name, _ in files), np.stack(rows).astype(np.float32))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 
 from app.main import create_app
 from graft.engine.answers import Prediction
@@ -18,7 +19,7 @@ class GatedPredictor(BrightnessPredictor):
         super().__init__(registry)
         self._gate = gate
 
-    def predict(
+    async def predict(
         self,
         model: str,
         files: Sequence[tuple[str | None, bytes]],
@@ -26,9 +27,10 @@ class GatedPredictor(BrightnessPredictor):
         version: int | None = None,
         alias: str | None = None,
         top: int = 5,
+        timeout: float | None = None,
     ) -> Prediction:
-        self._gate.read_bytes()
-        return super().predict(model, files, version=version, alias=alias, top=top)
+        await run_in_threadpool(self._gate.read_bytes)
+        return await super().predict(model, files, version=version, alias=alias, top=top, timeout=timeout)
 
 
 def gated() -> FastAPI:
