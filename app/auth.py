@@ -1,4 +1,4 @@
-"""The key check: routes under /api/v1 ask for one of the configured keys, where any is configured."""
+"""The key check: routes under /api/v1, and the metrics, ask for one of the configured keys, where any is configured."""
 
 import hmac
 
@@ -16,8 +16,11 @@ SCHEMES = (
 )
 
 
-def require_key(request: Request) -> None:
-    """Raises HTTPException 401 unless the request bears a configured key. Reads its headers alone."""
+async def require_key(request: Request) -> None:
+    """Raises HTTPException 401 unless the request bears a configured key. Reads its headers alone.
+
+    Async, as the framework would look for a thread for anything else, and there may be none left.
+    """
     keys: frozenset[str] = request.app.state.api_keys
     if not keys:
         return

@@ -42,7 +42,7 @@ class Services:
     limits: Limits
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

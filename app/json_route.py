@@ -44,7 +44,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            require_key(request)  # the framework would read and parse the body first
+            await require_key(request)  # the framework would read and parse the body first
             received = 0
 
             async def receive() -> Message:

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from graft.errors import InvalidFields
 
 
-def refuse_unknown(request: Request) -> None:
+async def refuse_unknown(request: Request) -> None:
     """Raises InvalidFields for query parameters that the endpoint's signature, or a model in it, does not declare."""
     known = declared(request.scope["route"])
     unknown = sorted(set(request.query_params) - known)
