@@ -10,20 +10,22 @@ from fastapi.concurrency import run_in_threadpool
 from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
+from app.metrics import Metrics
 from app.predictor import Predicts
 from app.streams import Streams
 from app.warmup import Warmup
 from graft.database import connect, migrate
+from graft.engine.metrics import EngineMetrics
 from graft.idempotency import IdempotencyKeys
 from graft.jobs import broker_options
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
 from graft.work import Work
 
-PredictorFactory = Callable[[Settings, Stores], Predicts]
+PredictorFactory = Callable[[Settings, Stores, EngineMetrics], Predicts]
 
 
-def tensorflow_predictor(settings: Settings, stores: Stores) -> Predicts:
+def tensorflow_predictor(settings: Settings, stores: Stores, _metrics: EngineMetrics) -> Predicts:
     """The real one. TensorFlow is imported here, in the warm-up's thread: it takes seconds."""
     from graft.engine.predictor import Predictor
 
@@ -39,7 +41,9 @@ def tensorflow_predictor(settings: Settings, stores: Stores) -> Predicts:
     )
 
 
-def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def lifespan(
+    settings: Settings, predictor: PredictorFactory, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Connect, migrate and start the warm-up; on the way out, let accepted predictions finish."""
 
     @asynccontextmanager
@@ -56,7 +60,7 @@ def lifespan(settings: Settings, predictor: PredictorFactory) -> Callable[[FastA
                 registry=stores.registry,
                 idempotency=IdempotencyKeys(engine),
                 work=Work(stores.datasets, stores.jobs, doorbell),
-                engine=Warmup(lambda: predictor(settings, stores)),
+                engine=Warmup(lambda: predictor(settings, stores, metrics.engine)),
                 streams=streams,
                 drain=Drain(streams.close),
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from app import errors, query
 from app.auth import SCHEMES, require_key
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
+from app.metrics import Metrics
 from app.middleware import RequestId
 from app.routes import datasets, embed, fine_tune, health, jobs, models, predict
 from app.schemas import Problem
@@ -32,11 +33,12 @@ class Api(FastAPI):
 def create_app(settings: Settings | None = None, *, predictor: PredictorFactory = tensorflow_predictor) -> FastAPI:
     """The application; `settings` come from the environment when none are given."""
     settings = settings or Settings()
+    metrics = Metrics()
     app = Api(
         title="Graft",
         version=version("graft"),
         description=DESCRIPTION,
-        lifespan=lifespan(settings, predictor),
+        lifespan=lifespan(settings, predictor, metrics),
         redoc_url=None,
         redirect_slashes=False,  # it would send callers to whatever their Host header says
     )

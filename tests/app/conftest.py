@@ -228,7 +228,9 @@ def start(tmp_path: Path) -> Iterator[StartClient]:
         def start_client(*, classifier: bool = True, **settings: Any) -> Client:
             app = create_app(
                 Settings(home=tmp_path / "home", **settings),
-                predictor=lambda _settings, stores: BrightnessPredictor(stores.registry, classifier=classifier),
+                predictor=lambda _settings, stores, _metrics: BrightnessPredictor(
+                    stores.registry, classifier=classifier
+                ),
             )
             running = portal.wrap_async_context_manager(app.router.lifespan_context(app))
             running.__enter__()

@@ -34,4 +34,6 @@ class GatedPredictor(BrightnessPredictor):
 
 
 def gated() -> FastAPI:
-    return create_app(predictor=lambda settings, stores: GatedPredictor(stores.registry, settings.home / "gate"))
+    return create_app(
+        predictor=lambda settings, stores, _metrics: GatedPredictor(stores.registry, settings.home / "gate")
+    )

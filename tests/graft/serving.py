@@ -26,7 +26,7 @@ class Service(Client):
 def serving(home: Path, **settings: object) -> Iterator[Service]:
     app = create_app(
         Settings.model_validate({"home": home, **settings}),
-        predictor=lambda _settings, stores: BrightnessPredictor(stores.registry),
+        predictor=lambda _settings, stores, _metrics: BrightnessPredictor(stores.registry),
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
