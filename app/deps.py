@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Query, Request
 
 from app.draining import Drain
 from app.examples import DATASET, JOB
+from app.metrics import Scrapes
 from app.predictor import Predicts
 from app.schemas import TEXT
 from app.streams import Streams
@@ -40,6 +41,7 @@ class Services:
     streams: Streams
     drain: Drain
     limits: Limits
+    scrapes: Scrapes
 
 
 async def _services(request: Request) -> Services:

@@ -39,6 +39,7 @@ VERSION: dict[str, Any] = {
     "version": 3,
     "created_at": "2026-11-24T09:30:00Z",
     "status": "available",
+    "problem": None,
     "metrics": {
         "validation": {"loss": 0.11, "accuracy": 0.97, "pictures": 300},
         "test": {"loss": 0.09, "accuracy": 0.98, "pictures": 50},
@@ -136,6 +137,7 @@ CARD: dict[str, Any] = {
     "head": {"pooling": "avg", "hidden_units": [], "batch_norm": False, "dropout": 0.0, "classes": 2},
     "classes": ["0", "1"],
     "input": {"interpolation": "nearest", "preprocessing": "caffe", "precision": "float32", "pixels": 1},
+    "served_precision": "float32",
     "trunk_digest": "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd",
     "parameters": [
         {"name": "predictions/kernel", "shape": [512, 2], "trainable": True, "count": 1024},
@@ -149,3 +151,11 @@ CARD: dict[str, Any] = {
     "job_id": JOB["id"],
     "metrics": VERSION["metrics"],
 }
+METRICS = """\
+# HELP graft_engine_waiting_pictures Pictures that wait for a place in a batch.
+# TYPE graft_engine_waiting_pictures gauge
+graft_engine_waiting_pictures 3.0
+# HELP graft_engine_rejections_total Predictions that were refused or given up.
+# TYPE graft_engine_rejections_total counter
+graft_engine_rejections_total{reason="busy"} 12.0
+"""

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.deps import Limits, Services
 from app.doorbell import CeleryDoorbell
 from app.draining import Drain
-from app.metrics import Metrics
+from app.metrics import Metrics, Scrapes
 from app.predictor import Predicts
 from app.streams import Streams
 from app.warmup import Warmup
@@ -64,6 +64,7 @@ def lifespan(
                 streams=streams,
                 drain=Drain(streams.close),
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
+                scrapes=Scrapes(metrics.registry, stores.jobs),
             )
             await run_in_threadpool(_sweep, services)
             app.state.services = services

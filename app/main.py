@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, FastAPI
 from app import errors, query
 from app.auth import SCHEMES, require_key
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
-from app.metrics import Metrics
+from app.metrics import Measured, Metrics
 from app.middleware import RequestId
-from app.routes import datasets, embed, fine_tune, health, jobs, models, predict
+from app.routes import datasets, embed, fine_tune, health, jobs, metrics, models, predict
 from app.schemas import Problem
 from graft.settings import Settings
 
@@ -33,21 +33,23 @@ class Api(FastAPI):
 def create_app(settings: Settings | None = None, *, predictor: PredictorFactory = tensorflow_predictor) -> FastAPI:
     """The application; `settings` come from the environment when none are given."""
     settings = settings or Settings()
-    metrics = Metrics()
+    counted = Metrics()
     app = Api(
         title="Graft",
         version=version("graft"),
         description=DESCRIPTION,
-        lifespan=lifespan(settings, predictor, metrics),
+        lifespan=lifespan(settings, predictor, counted),
         redoc_url=None,
         redirect_slashes=False,  # it would send callers to whatever their Host header says
     )
     app.state.api_keys = settings.api_keys
     app.add_middleware(RequestId)
+    app.add_middleware(Measured, requests=counted.requests, routes=app.routes)
     errors.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])
     for routes in (predict, embed, models, datasets, fine_tune, jobs):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     return app

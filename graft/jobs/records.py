@@ -21,7 +21,9 @@ QUEUE_OF: Final[dict[Kind, str]] = {
     "plan": "training",
     "predict": "training",
 }
+QUEUES: Final = tuple(sorted(set(QUEUE_OF.values())))
 OWNED: Final[tuple[State, ...]] = ("running", "cancelling")
+UNFINISHED: Final[tuple[State, ...]] = ("queued", *OWNED)
 FINISHED: Final[tuple[State, ...]] = ("succeeded", "failed", "cancelled")
 MAX_FAILURES: Final = 3
 

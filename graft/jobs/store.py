@@ -1,6 +1,7 @@
 """The job table: every change of a job is one transaction that also appends to its event log."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, not_, select, update
@@ -10,7 +11,7 @@ from graft import tables
 from graft.database import new_id, newest_first, now_ms, reading
 from graft.errors import Conflict
 from graft.jobs import transitions
-from graft.jobs.records import OWNED, Event, Job, Kind, Standing, State
+from graft.jobs.records import OWNED, QUEUES, UNFINISHED, Event, Job, Kind, Standing, State
 from graft.jobs.transitions import COLUMNS, append, change, job_of
 
 _jobs = tables.jobs
@@ -149,6 +150,14 @@ class Jobs:
         query = select(exists().where(_claimable(queue), _jobs.c.queued_at <= long_ago))
         with reading(self._engine) as connection:
             return bool(connection.scalar(query))
+
+    def unfinished(self) -> dict[tuple[str, State], int]:
+        """How many jobs wait or run, by queue and state; each pair is there."""
+        queue, state = _jobs.c.queue, _jobs.c.state
+        query = select(queue, state, func.count()).where(queue.in_(QUEUES), state.in_(UNFINISHED))
+        with reading(self._engine) as connection:
+            found = {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(queue, state))}
+        return {pair: found.get(pair, 0) for pair in product(QUEUES, UNFINISHED)}
 
     def validates(self, dataset: str) -> bool:
         """Whether a validation of the dataset waits or runs."""

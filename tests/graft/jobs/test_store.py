@@ -299,3 +299,21 @@ def test_a_job_that_is_queued_again_forgets_where_it_was(jobs: Jobs) -> None:
     jobs.progress(job.id, job.fence, {"phase": "training", "epoch": 3})
     jobs.release(job.id, job.fence)
     assert jobs.get(job.id).progress is None
+
+
+def test_unfinished_jobs_are_counted_by_queue_and_state(jobs: Jobs) -> None:
+    assert set(jobs.unfinished().values()) == {0}
+    for kind in ("train", "train", "train", "validate"):
+        jobs.create(kind)
+    claimed(jobs)
+    jobs.cancel(claimed(jobs).id)
+    done = claimed(jobs, "datasets")
+    jobs.succeed(done.id, done.fence)
+    assert jobs.unfinished() == {
+        ("datasets", "queued"): 0,
+        ("datasets", "running"): 0,
+        ("datasets", "cancelling"): 0,
+        ("training", "queued"): 1,
+        ("training", "running"): 1,
+        ("training", "cancelling"): 1,
+    }
