@@ -90,4 +90,4 @@ def imagenet_logits(store: WeightStore, files: list[Path]) -> np.ndarray:
         raise AssertionError("the weights file has no classifier part")
     numbers = network_input(np.stack([images.decode(file.read_bytes()) for file in files]), "caffe")
     features = TensorFlowTrunk(store.trunk()).run(numbers, INPUT, [LAST])[LAST]
-    return imagenet_model(classifier).graft.answer(features)
+    return imagenet_model(classifier).graft.answer(features, "CPU:0")

@@ -67,7 +67,7 @@ class Predictor:
                 self._batcher.close()
 
     def state(self) -> EngineState:
-        return EngineState(self._classifier, TensorFlowTrunk.precision)
+        return EngineState(self._classifier, "float32", ("float32",))
 
     def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
         """The version that a prediction would come from now. Blocks. Raises NotFound, MissingWeights."""
@@ -176,7 +176,7 @@ class Predictor:
             return
         if classifier is not None:
             self._imagenet = imagenet_model(classifier)
-            self._imagenet.graft.answer(np.zeros((1, *feature_shape(LAST)), np.float32))
+            self._imagenet.graft.answer(np.zeros((1, *feature_shape(LAST)), np.float32), "CPU:0")
             self._classifier = "verified" if classifier.verified else "unverified"
 
 

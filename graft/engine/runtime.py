@@ -20,7 +20,7 @@ class Branch(Protocol):
     @property
     def cut(self) -> str: ...
 
-    def answer(self, features: Array) -> Array:
+    def answer(self, features: Array, device: str) -> Array:
         """(n, height, width, channels) at the cut -> (n, any number)."""
 
 
@@ -31,7 +31,7 @@ class Embedding:
     cut: str
     pooling: Pooling
 
-    def answer(self, features: Array) -> Array:
+    def answer(self, features: Array, device: str) -> Array:  # noqa: ARG002 - one pooling is not worth a transfer
         return np.asarray(pooled(features, self.pooling))
 
 
@@ -56,7 +56,7 @@ def run(trunk: TrunkRunner, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
         features, inside = features[staying], [inside[row] for row in staying]
         features, at = trunk.run(features, at, [cut])[cut], cut
         for branch, rows in _rows_by_branch([batch[i] for i in inside], cut):
-            for row, answer in zip(rows, branch.answer(features[rows]), strict=True):
+            for row, answer in zip(rows, branch.answer(features[rows], trunk.device), strict=True):
                 answers[inside[row]][branch] = answer
     return [tuple(found[branch] for branch in asked.branches) for asked, found in zip(batch, answers, strict=True)]
 

@@ -9,6 +9,6 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 # oneDNN's convolutions, also on processors for which TensorFlow leaves them off: 12 % and more faster with AVX2 alone
 # (docs/decisions/0012).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# With it on, oneDNN keeps the first weights that a function was called with, and grafts share functions: every one of an
-# architecture would answer with the first one's weights. It gains nothing here.
+# With it on, oneDNN keeps the first weights that a function was called with. Grafts share functions: every one of an
+# architecture would answer with the first one's weights. And it gains nothing.
 os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"

@@ -1,7 +1,10 @@
 """The devices that the engine runs on, and what they do by themselves."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from graft.types import Precision
@@ -36,3 +39,16 @@ def has_bfloat16(cpuinfo: str) -> bool:
 def multiplies_bfloat16(compute_capability: tuple[int, int] | None) -> bool:
     """Whether a GPU of this compute capability does; None: one that has none, as it is not NVIDIA's."""
     return compute_capability is not None and compute_capability >= FIRST_BFLOAT16_CAPABILITY
+
+
+def filled(features: npt.NDArray[Any], device: str) -> npt.NDArray[Any]:
+    """The rows that a device is given: on a GPU, zeros after them up to the next power of two; on a CPU as they are.
+
+    A GPU looks for its fastest kernels anew for each number of rows that it meets; on a CPU zeros cost as much as rows.
+    """
+    rows = len(features)
+    if device.startswith("CPU"):
+        return features
+    out = np.zeros((1 << (rows - 1).bit_length(), *features.shape[1:]), features.dtype)
+    out[:rows] = features
+    return out

@@ -1,6 +1,7 @@
 """Heads, and whole grafts (tail + head), as compiled functions of features and weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -8,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from graft.types import Precision
+from graft.vgg16.devices import filled
 from graft.vgg16.layers import (
     LAST,
     HeadSpec,
     Pooling,
     between,
     feature_shape,
+    head_multiply_adds,
     head_shapes,
+    multiply_adds,
     tail_shapes,
 )
 from graft.vgg16.trunk import forward
@@ -29,17 +34,24 @@ def head_logits(x: Any, weights: Weights, spec: HeadSpec, dropout_seed: Any = No
 
     With `dropout_seed` (two int32) the head is training: dropout draws from that seed alone, batch norm uses the
     batch's own statistics, and the new running statistics come back by parameter name. Without it, none do.
+    A product is computed at its kernel's precision, everything else at float32.
     """
     training, statistics = dropout_seed is not None, {}
+    x = tf.cast(x, tf.float32)
     x = x if len(x.shape) == 2 else pooled(x, spec.pooling)
     for i in range(1, len(spec.hidden_units) + 1):
-        x = tf.nn.relu(tf.matmul(x, weights[f"dense_{i}/kernel"]) + weights[f"dense_{i}/bias"])
+        x = tf.nn.relu(_dense(x, weights, f"dense_{i}"))
         if spec.batch_norm:
             x, new = _batch_norm(x, weights, f"batch_norm_{i}", training)
             statistics.update(new)
         if training and spec.dropout:
             x = _dropout(x, spec.dropout, dropout_seed + tf.constant([0, i], tf.int32))
-    return tf.matmul(x, weights["predictions/kernel"]) + weights["predictions/bias"], statistics
+    return _dense(x, weights, "predictions"), statistics
+
+
+def _dense(x: Any, weights: Weights, name: str) -> Any:
+    kernel = weights[f"{name}/kernel"]
+    return tf.cast(tf.matmul(tf.cast(x, kernel.dtype), kernel), tf.float32) + weights[f"{name}/bias"]
 
 
 def pooled(x: Any, pooling: Pooling) -> Any:
@@ -74,26 +86,51 @@ def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 class Graft:
-    """Tail and head with one model's weights on the device; calls share the function of their architecture."""
+    """Tail and head with one model's weights; calls share the function of their architecture and precision.
 
-    def __init__(self, cut: str, spec: HeadSpec, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    nbytes: of the weights, on each device. multiply_adds: of one picture. Safe to call from several threads.
+    """
+
+    def __init__(
+        self,
+        cut: str,
+        spec: HeadSpec,
+        weights: Mapping[str, npt.NDArray[np.float32]],
+        precision: Precision = "float32",
+    ) -> None:
         self.cut = cut
-        self.nbytes = sum(array.nbytes for array in weights.values())
-        self._function, names = graft_function(cut, spec)
-        self._weights = [tf.constant(weights[name]) for name in names]
+        self.precision = precision
+        self.multiply_adds = multiply_adds(cut, LAST) + head_multiply_adds(spec)
+        self._function, held = graft_function(cut, spec, precision)
+        arrays = [weights[name].astype(dtype, copy=False) for name, dtype in held.items()]
+        self.nbytes = sum(array.nbytes for array in arrays)
+        with tf.device("CPU:0"):
+            self._weights = [tf.constant(array) for array in arrays]
+        self._placed: dict[str, list[Any]] = {}  # by device
+        self._placing = threading.Lock()
 
-    def answer(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def answer(self, features: npt.NDArray[np.float32], device: str) -> npt.NDArray[np.float32]:
         """(n, height, width, channels) float32 at the cut -> logits (n, classes) float32."""
-        return np.asarray(self._function(tf.constant(features), *self._weights))
+        with tf.device(device):
+            logits = self._function(tf.constant(filled(features, device)), *self._on(device))
+        return np.asarray(logits)[: len(features)]
+
+    def _on(self, device: str) -> list[Any]:
+        """The weights on that device, the current one. On the processor they are the same memory."""
+        with self._placing:
+            if device not in self._placed:
+                self._placed[device] = [tf.identity(weight) for weight in self._weights]
+            return self._placed[device]
 
 
-@lru_cache(maxsize=256)
-def graft_function(cut: str, spec: HeadSpec) -> tuple[Callable[..., Any], Sequence[str]]:
+@lru_cache(maxsize=512)
+def graft_function(cut: str, spec: HeadSpec, precision: Precision) -> tuple[Callable[..., Any], dict[str, Precision]]:
     """One compiled function per architecture, its weights as arguments: loading one more such graft traces nothing.
 
-    Returns the function (features, *weights) -> logits, and the order of the weights by name.
+    Returns the function (features, *weights) -> logits, and at which precision it takes each weight, in their order.
     """
     shapes = {**tail_shapes(cut), **head_shapes(spec)}
+    held = {name: _held(name, precision) for name in shapes}
     chain = between(cut, LAST)
 
     def run(features: Any, *flat: Any) -> Any:
@@ -101,9 +138,14 @@ def graft_function(cut: str, spec: HeadSpec) -> tuple[Callable[..., Any], Sequen
         return head_logits(forward(features, chain, by_layer(weights)), weights, spec)[0]
 
     signature = [tf.TensorSpec((None, *feature_shape(cut)), tf.float32)]
-    signature += [tf.TensorSpec(shape, tf.float32) for shape in shapes.values()]
+    signature += [tf.TensorSpec(shape, held[name]) for name, shape in shapes.items()]
     function = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
-    return function, tuple(shapes)
+    return function, held
+
+
+def _held(parameter: str, precision: Precision) -> Precision:
+    """Kernels are what takes room and time. The last one stays exact: rounding would make close logits equal."""
+    return precision if parameter.endswith("/kernel") and parameter != "predictions/kernel" else "float32"
 
 
 def by_layer(weights: Weights) -> dict[str, tuple[Any, Any]]:

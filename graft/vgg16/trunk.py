@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from graft.types import Precision
+from graft.vgg16.devices import filled
 from graft.vgg16.layers import INPUT, Layer, between, feature_shape, position
 from graft.vgg16.weights import TrunkWeights
 
@@ -22,6 +23,8 @@ class TrunkRunner(Protocol):
 
     @property
     def precision(self) -> Precision: ...
+    @property
+    def device(self) -> str: ...
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:
         """Outputs at each of `cuts` for (n, height, width, channels) features at `start`, every layer run once.
@@ -31,11 +34,15 @@ class TrunkRunner(Protocol):
 
 
 def forward(x: Any, chain: Sequence[Layer], weights: Mapping[str, tuple[Any, Any]]) -> Any:
-    """Run a part of the chain in the graph being built. Weights by layer name: arrays (then constants) or variables."""
+    """Run a part of the chain in the graph being built, at the precision of the kernels.
+
+    Weights by layer name: arrays (then constants) or variables.
+    """
     for at in chain:
         if at.kind == "convolution":
             kernel, bias = weights[at.name]
-            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides=1, padding="SAME"), bias))
+            x = tf.nn.conv2d(tf.cast(x, kernel.dtype), kernel, strides=1, padding="SAME")
+            x = tf.nn.relu(tf.nn.bias_add(x, tf.cast(bias, x.dtype)))
         else:
             x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding="VALID")
     return x
@@ -45,25 +52,34 @@ class TensorFlowTrunk:
     """The reference runner: a compiled function for each segment between neighbouring cuts in use, weights constant.
 
     A cut that comes into use splits its segment in two; splitting costs no time in a run, and no layer is held twice.
-    Safe to call from several threads; a segment is compiled once, when it is first run.
+    At bfloat16 the features stay bfloat16 between segments, and are float32 again where they leave. Safe to call from
+    several threads; a segment is compiled once, when it is first run.
     """
 
-    precision: Precision = "float32"
-
-    def __init__(self, weights: TrunkWeights) -> None:
-        self._weights = weights
+    def __init__(self, weights: TrunkWeights, precision: Precision = "float32", device: str = "CPU:0") -> None:
+        self.precision = precision
+        self.device = device
+        self._weights = {
+            name: (kernel.astype(precision, copy=False), bias.astype(precision, copy=False))
+            for name, (kernel, bias) in weights.items()
+        }
         self._cuts = [INPUT]  # those in use, in the order of the chain
         self._segments: dict[tuple[str, str], Segment] = {}
         self._compiling = threading.Lock()
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:
         outputs = {start: pictures} if start in cuts else {}
-        x: Any = pictures
-        for end, segment in self._path(start, cuts):
-            x = segment(x)
-            if end in cuts:
-                outputs[end] = np.asarray(x)
+        with tf.device(self.device):
+            x: Any = tf.cast(filled(pictures, self.device), self._entering(start))
+            for end, segment in self._path(start, cuts):
+                x = segment(x)
+                if end in cuts:
+                    outputs[end] = np.asarray(tf.cast(x, tf.float32))[: len(pictures)]
         return outputs
+
+    def _entering(self, start: str) -> Precision:
+        """What a segment takes. Pictures are cast inside the first one."""
+        return "float32" if start == INPUT else self.precision
 
     def _path(self, start: str, cuts: Collection[str]) -> list[tuple[str, Segment]]:
         """The segments from `start` to the deepest cut, each with the cut that it ends at."""
@@ -90,7 +106,7 @@ class TensorFlowTrunk:
         chain = between(start, end)
         # NumPy arrays used while tracing become constants of the graph; tensors or variables would be captured
         # as inputs, and the compiler could neither fold nor pre-pack them (69 against 77 ms a picture).
-        signature = [tf.TensorSpec((None, *feature_shape(start)), tf.float32)]
+        signature = [tf.TensorSpec((None, *feature_shape(start)), self._entering(start))]
         function = tf.function(lambda x: forward(x, chain, self._weights), input_signature=signature, autograph=False)
         segment: Segment = function.get_concrete_function()
         return segment

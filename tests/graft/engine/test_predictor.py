@@ -241,4 +241,4 @@ def test_a_version_of_another_trunk_is_not_served(stores: Stores) -> None:
 def test_a_model_larger_than_the_memory_is_served_alone(stores: Stores) -> None:
     models = LoadedModels(stores.registry, memory_bytes=1)
     assert models.get("a", 1) is models.get("a", 1)
-    assert np.isfinite(models.get("b", 1).graft.answer(np.zeros((1, 7, 7, 512), np.float32))).all()
+    assert np.isfinite(models.get("b", 1).graft.answer(np.zeros((1, 7, 7, 512), np.float32), "CPU:0")).all()

@@ -25,6 +25,7 @@ class NumberTrunk:
     """A picture is one number, to which each layer adds one; what has run for which picture is noted."""
 
     precision: Precision = "float32"
+    device = "CPU:0"
     NAMES = tuple(layer.name for layer in LAYERS)
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Times:
     cut: str
     factor: int
 
-    def answer(self, features: Array) -> Array:
+    def answer(self, features: Array, device: str) -> Array:  # noqa: ARG002
         return features[:, None] * np.float32(self.factor)
 
 
@@ -72,9 +73,9 @@ def test_pictures_of_equal_branches_run_together() -> None:
 
     @dataclass(frozen=True)
     class Counted(Times):
-        def answer(self, features: Array) -> Array:
+        def answer(self, features: Array, device: str) -> Array:
             calls.append(len(features))
-            return super().answer(features)
+            return super().answer(features, device)
 
     same = [Asked(np.array(0, np.float32), (Counted(LAST, 1), Counted(LAST, 2))) for _ in range(3)]
     run(NumberTrunk(), same)
@@ -85,6 +86,7 @@ class CountingTrunk:
     """The real trunk, and how many pictures each layer has run for."""
 
     precision: Precision = "float32"
+    device = "CPU:0"
 
     def __init__(self) -> None:
         self._trunk = TensorFlowTrunk(random_trunk())
@@ -129,7 +131,7 @@ def alone(trunk: CountingTrunk, branches: list[Branch], pictures: Features) -> d
     cuts = {branch.cut for branch in branches}
     features = [trunk.run(pictures[p : p + 1], INPUT, cuts) for p in range(len(pictures))]
     return {
-        (p, b): branch.answer(features[p][branch.cut])[0]
+        (p, b): branch.answer(features[p][branch.cut], trunk.device)[0]
         for p in range(len(pictures))
         for b, branch in enumerate(branches)
     }

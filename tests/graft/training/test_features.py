@@ -20,6 +20,7 @@ class MeanTrunk:
     """A trunk whose features are the picture's mean, everywhere; it remembers the sizes of its batches."""
 
     precision: Precision = "float32"
+    device = "CPU:0"
 
     def __init__(self) -> None:
         self.batches: list[int] = []
