@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -12,7 +12,6 @@ from sqlalchemy.exc import ArgumentError
 from graft.types import Precision
 
 MIB = 1024 * 1024
-PLANNED_PRECISIONS = ("bfloat16", "int8", "auto")
 # The driver that each scheme of a database's address means: those that are installed and tested.
 DRIVERS = {
     "sqlite": "sqlite",
@@ -40,8 +39,10 @@ class Settings(BaseSettings):
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
         description="Where the official Keras files are fetched from; a mirror's address goes here.",
     )
-    precision: Precision = Field(
-        "float32", description="Precision of `vgg16` and of new trainings; for now float32 alone."
+    precision: Precision | Literal["auto"] = Field(
+        "auto",
+        description="Precision of `vgg16`: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. "
+        "Trainings are at float32 for now.",
     )
     database_url: str | None = Field(
         None, description="Database, such as postgresql://user@host/graft; empty: SQLite in the home folder."
@@ -76,11 +77,10 @@ class Settings(BaseSettings):
     @field_validator("precision", mode="before")
     @classmethod
     def _built_precision(cls, value: object) -> object:
-        if value in PLANNED_PRECISIONS:
-            raise ValueError(f"GRAFT_PRECISION must be float32 for now; received {value}, which is not built yet.")
-        if value not in get_args(Precision):
-            words = ", ".join((*get_args(Precision), *PLANNED_PRECISIONS))
-            raise ValueError(f"GRAFT_PRECISION must be one of {words} (for now only float32); received {value}.")
+        words = ("auto", *get_args(Precision))
+        if value not in words:
+            but = ", which is not built yet" if value == "int8" else ""
+            raise ValueError(f"GRAFT_PRECISION must be one of {', '.join(words)}; received {value}{but}.")
         return value
 
     @field_validator("weights_dir")

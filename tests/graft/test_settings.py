@@ -35,7 +35,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
         "GRAFT_HOME": str(tmp_path),
         "GRAFT_API_KEYS": " one, two,,",
         "GRAFT_WEIGHTS_DIR": "weights",
-        "GRAFT_PRECISION": "float32",
+        "GRAFT_PRECISION": "bfloat16",
         "GRAFT_DATABASE_URL": "",
     }
     for name, value in values.items():
@@ -46,6 +46,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
     assert settings.port == 9000
     assert settings.api_keys == {"one", "two"}
     assert settings.weights_dir == tmp_path / "weights"
+    assert settings.precision == "bfloat16"
     assert settings.database_url is None
     assert str(settings.sqlalchemy_url) == f"sqlite:///{tmp_path}/graft.db"
 
@@ -73,16 +74,18 @@ def test_loopback_needs_none(host: str) -> None:
     assert Settings(host=host).api_keys == frozenset()
 
 
-@pytest.mark.parametrize("word", ["bfloat16", "int8", "auto"])
-def test_a_precision_that_is_not_built_yet_is_called_so(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+def test_the_hardware_decides_the_precision_unless_somebody_does() -> None:
+    assert Settings().precision == "auto"
+
+
+@pytest.mark.parametrize(
+    ("word", "received"), [("int8", "int8, which is not built yet"), ("float16", "float16"), ("BFLOAT16", "BFLOAT16")]
+)
+def test_another_precision_is_answered_with_the_words(
+    monkeypatch: pytest.MonkeyPatch, word: str, received: str
+) -> None:
     monkeypatch.setenv("GRAFT_PRECISION", word)
-    with pytest.raises(ValidationError, match=f"float32 for now; received {word}, which is not built yet"):
-        Settings()
-
-
-def test_an_unknown_precision_is_answered_with_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRAFT_PRECISION", "float16")
-    with pytest.raises(ValidationError, match=r"one of float32, bfloat16, int8, auto .* received float16"):
+    with pytest.raises(ValidationError, match=rf"one of auto, float32, bfloat16; received {received}\."):
         Settings()
 
 

@@ -15,7 +15,7 @@ from graft.cli.composition import usable_settings
 from graft.vgg16.sources import FULL, TRUNK_FILE
 
 OFF_LOOPBACK = "GRAFT_HOST other than loopback needs API keys; received 0.0.0.0 and no keys."
-NOT_BUILT = "GRAFT_PRECISION must be float32 for now; received int8, which is not built yet."
+NOT_BUILT = "GRAFT_PRECISION must be one of auto, float32, bfloat16; received int8, which is not built yet."
 NO_NUMBER = "GRAFT_PORT is wrong: Input should be a valid integer"
 
 
