@@ -1,7 +1,8 @@
 """The service's metrics for Prometheus. docs/metrics.md says what each series means."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPMethod
 from typing import Final
@@ -16,11 +17,12 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graft.engine.metrics import SECONDS_BUCKETS, EngineMetrics
-from graft.jobs import Jobs
+from graft.jobs import Jobs, State
 
 PATIENCE_SECONDS: Final = 1.0  # Prometheus gives a scrape ten
 # What callers can make up has one label for all of it, as each label costs memory here and in Prometheus for good.
 OTHER: Final = "other"
+Counts = Mapping[tuple[str, State], int]
 
 
 class Metrics:
@@ -81,32 +83,34 @@ class Snapshot:
 class Scrapes:
     """What Prometheus is told: what the application has counted, and what is looked up at that moment.
 
-    The database is asked in one thread at most, for `patience` seconds. While it does not answer, its series are left
-    out, and the others are there.
+    The database is asked one question at a time, and waited for `patience` seconds. While it does not answer, its
+    series are left out, and the others are there.
     """
 
     def __init__(self, registry: CollectorRegistry, jobs: Jobs, *, patience: float = PATIENCE_SECONDS) -> None:
         self._registry = registry
         self._jobs = jobs
         self._patience = patience
-        self._thread = anyio.CapacityLimiter(1)
+        self._thread = anyio.CapacityLimiter(1)  # not one of those that routes may all be using
+        self._question: asyncio.Task[Counts | None] | None = None
 
     async def take(self, *, ready: bool) -> Snapshot:
         """ready: whether the service answers predictions."""
-        readiness = GaugeMetricFamily("graft_ready", "Whether predictions are answered, as in /health/ready.", ready)
-        jobs = await self._unfinished()
-        return Snapshot((*self._registry.collect(), readiness, *jobs))
+        now = [GaugeMetricFamily("graft_ready", "Whether predictions are answered, as in /health/ready.", ready)]
+        if counts := await self._unfinished():
+            now.append(GaugeMetricFamily("graft_jobs", "Jobs that wait or run.", labels=["queue", "state"]))
+            for pair, count in counts.items():
+                now[-1].add_metric(pair, count)
+        return Snapshot((*self._registry.collect(), *now))
 
-    async def _unfinished(self) -> list[Metric]:
-        family = GaugeMetricFamily("graft_jobs", "Jobs that wait or run.", labels=["queue", "state"])
-        with anyio.move_on_after(self._patience):
-            try:
-                found = await anyio.to_thread.run_sync(
-                    self._jobs.unfinished, limiter=self._thread, abandon_on_cancel=True
-                )
-            except SQLAlchemyError:
-                return []
-            for pair, count in found.items():
-                family.add_metric(pair, count)
-            return [family]
-        return []
+    async def _unfinished(self) -> Counts | None:
+        if self._question is None or self._question.done():
+            self._question = asyncio.create_task(self._ask())
+        await asyncio.wait([self._question], timeout=self._patience)
+        return self._question.result() if self._question.done() else None
+
+    async def _ask(self) -> Counts | None:
+        try:
+            return await anyio.to_thread.run_sync(self._jobs.unfinished, limiter=self._thread, abandon_on_cancel=True)
+        except SQLAlchemyError:
+            return None
