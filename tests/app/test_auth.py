@@ -1,4 +1,4 @@
-"""Keys: asked for under /api/v1, and nowhere else."""
+"""Keys: asked for under /api/v1 and at /metrics, and nowhere else."""
 
 from collections.abc import AsyncIterator
 
