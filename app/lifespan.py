@@ -25,7 +25,7 @@ from graft.work import Work
 PredictorFactory = Callable[[Settings, Stores, EngineMetrics], Predicts]
 
 
-def tensorflow_predictor(settings: Settings, stores: Stores, _metrics: EngineMetrics) -> Predicts:
+def tensorflow_predictor(settings: Settings, stores: Stores, metrics: EngineMetrics) -> Predicts:
     """The real one. TensorFlow is imported here, in the warm-up's thread: it takes seconds."""
     from graft.engine.predictor import Predictor
 
@@ -38,6 +38,8 @@ def tensorflow_predictor(settings: Settings, stores: Stores, _metrics: EngineMet
         memory_bytes=settings.models_memory_bytes,
         max_pixels=settings.picture_pixels,
         timeout=settings.predict_timeout_seconds,
+        precision=settings.precision,
+        metrics=metrics,
     )
 
 

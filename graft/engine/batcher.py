@@ -1,75 +1,124 @@
-"""One queue and one thread in front of the device: whatever waits when the device is free runs as one batch."""
+"""One queue in front of the devices, and a thread for each: whatever waits when a device is free runs as one batch."""
 
-import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from graft.engine.metrics import EngineMetrics
 from graft.errors import Unavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Work = Callable[[Sequence[Item]], Sequence[Answer]]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting(Generic[Item, Answer]):
     item: Item
+    start_by: float  # on the monotonic clock
+    since: float = field(default_factory=time.monotonic)
     answer: Future[Answer] = field(default_factory=Future)
 
 
 class Batcher(Generic[Item, Answer]):
-    """Runs items through `work`, at most `batch_size` at a time, first come, first served. It waits on no clock.
+    """Runs items at most `batch_size` at a time, first come, first served. It waits on no clock.
 
-    `work` gets the items of a batch and returns an answer for each, in order. An error in it reaches every item of that
-    batch, and the next batch runs.
+    works: one callable for each device; it gets the items of a batch and returns an answer for each, in order. An error
+    in it reaches every item of that batch, and the next batch runs. kind: items of different kinds share no batch.
     """
 
-    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Answer]], batch_size: int) -> None:
-        self._work = work
+    def __init__(
+        self,
+        works: Sequence[Work[Item, Answer]],
+        batch_size: int,
+        *,
+        kind: Callable[[Item], Hashable] = lambda _: None,
+        metrics: EngineMetrics | None = None,
+    ) -> None:
         self._batch_size = batch_size
-        self._queue: queue.SimpleQueue[_Waiting[Item, Answer] | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
+        self._kind = kind
+        self._metrics = metrics or EngineMetrics()
+        self._queue: deque[_Waiting[Item, Answer]] = deque()
+        self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(work,), name=f"engine-{i}", daemon=True)
+            for i, work in enumerate(works)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, item: Item) -> Future[Answer]:
-        """Queue one item. Raises Unavailable once the batcher is closed. A cancelled future's item is not run."""
-        waiting: _Waiting[Item, Answer] = _Waiting(item)
-        with self._closing:
+    def submit(self, item: Item, start_by: float = float("inf")) -> Future[Answer]:
+        """Queue one item. Raises Unavailable once the batcher is closed.
+
+        It is not run when its future was cancelled; nor after `start_by` (of `time.monotonic`), when its answer would
+        come too late for whoever waits: it fails with TimeoutError.
+        """
+        waiting: _Waiting[Item, Answer] = _Waiting(item, start_by)
+        with self._changed:
             if self._closed:
                 raise Unavailable("Predictions are answered while the service runs; it is stopping. Ask again soon.")
-            self._queue.put(waiting)
+            self._queue.append(waiting)
+            self._metrics.waiting(len(self._queue))
+            self._changed.notify()
         return waiting.answer
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._queue.put(None)
-        self._thread.join()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _serve(self) -> None:
-        open_ = True
-        while open_:
-            batch: list[_Waiting[Item, Answer]] = []
-            waiting = self._queue.get()
-            while waiting is not None:
-                if waiting.answer.set_running_or_notify_cancel():
-                    batch.append(waiting)
-                if len(batch) == self._batch_size or self._queue.empty():
-                    break
-                waiting = self._queue.get()
-            open_ = waiting is not None
-            if batch:
-                self._answer(batch)
+    def _serve(self, work: Work[Item, Answer]) -> None:
+        while batch := self._next():
+            self._answer(batch, work)
 
-    def _answer(self, batch: Sequence[_Waiting[Item, Answer]]) -> None:
+    def _next(self) -> list[_Waiting[Item, Answer]]:
+        """The next batch, at least one item; none once the batcher is closed and has no more."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if not self._queue:
+                    return []
+                taken = self._take()
+                self._metrics.waiting(len(self._queue))
+            if batch := [waiting for waiting in taken if self._begins(waiting)]:
+                return batch
+
+    def _take(self) -> list[_Waiting[Item, Answer]]:
+        """The first in the queue, and those of its kind behind it, out of the queue."""
+        taken: list[_Waiting[Item, Answer]] = []
+        passed: list[_Waiting[Item, Answer]] = []
+        while self._queue and len(taken) < self._batch_size:
+            waiting = self._queue.popleft()
+            if waiting.answer.cancelled():
+                continue
+            same = not taken or self._kind(waiting.item) == self._kind(taken[0].item)
+            (taken if same else passed).append(waiting)
+        self._queue.extendleft(reversed(passed))
+        return taken
+
+    def _begins(self, waiting: _Waiting[Item, Answer]) -> bool:
+        """Whether this one is still worth its work."""
+        if not waiting.answer.set_running_or_notify_cancel():
+            return False
+        now = time.monotonic()
+        if now > waiting.start_by:
+            waiting.answer.set_exception(TimeoutError("not begun in time"))
+            return False
+        self._metrics.stage("queue", now - waiting.since)
+        return True
+
+    def _answer(self, batch: Sequence[_Waiting[Item, Answer]], work: Work[Item, Answer]) -> None:
+        self._metrics.batch(len(batch))
         try:
-            answers = self._work([waiting.item for waiting in batch])
+            answers = work([waiting.item for waiting in batch])
             answered = list(zip(batch, answers, strict=True))
         except Exception as error:
             for waiting in batch:

@@ -2,16 +2,16 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from graft.errors import CorruptVersion
-from graft.registry import Registry
-from graft.types import PIXELS_VERSION, InputKey
-from graft.vgg16.heads import Graft, imagenet_weights
-from graft.vgg16.labels import imagenet_classes
-from graft.vgg16.layers import IMAGENET_HEAD, LAST
-from graft.vgg16.weights import TRUNK_DIGEST, Classifier
+import numpy as np
+
+from graft.engine.metrics import EngineMetrics
+from graft.registry import ModelCard, Registry
+from graft.types import InputKey
+from graft.vgg16.heads import Graft
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,33 @@ class LoadedModel:
     classes: tuple[str, ...]
 
 
-def imagenet_model(classifier: Classifier) -> LoadedModel:
-    """The stock classifier as one more graft: cut after the whole trunk, no tail, a big head."""
-    graft = Graft(LAST, IMAGENET_HEAD, imagenet_weights(classifier.layers))
-    return LoadedModel(graft, InputKey(), tuple(label for _, label in imagenet_classes()))
+Prepare = Callable[[ModelCard, Mapping[str, np.ndarray]], LoadedModel]
 
 
-class LoadedModels:
+class Models:
     """Loads versions from the registry and keeps them within `memory_bytes` of weights. Safe to call from threads."""
 
-    def __init__(self, registry: Registry, memory_bytes: int) -> None:
+    def __init__(self, registry: Registry, *, memory_bytes: int, prepare: Prepare, metrics: EngineMetrics) -> None:
         self._registry = registry
+        self._prepare = prepare
+        self._metrics = metrics
         self._memory_bytes = memory_bytes
         self._models: OrderedDict[tuple[str, int], Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()  # held to look and to note, never while a version is loaded
 
-    def get(self, model: str, version: int) -> LoadedModel:
+    def quarantined(self, model: str) -> dict[int, str]:  # noqa: ARG002
+        return {}
+
+    def get(self, model: str, *, version: int | None = None, alias: str | None = None) -> tuple[int, LoadedModel]:
         """Raises NotFound, CorruptVersion."""
-        key = (model, version)
+        key = (model, self._registry.resolve(model, version=version, alias=alias))
         with self._lock:
             first = key not in self._models
             future = self._models.setdefault(key, Future())
             self._models.move_to_end(key)
         if first:
             self._fill(key, future)
-        return future.result()
+        return key[1], future.result()
 
     def _fill(self, key: tuple[str, int], future: Future[LoadedModel]) -> None:
         try:
@@ -62,15 +64,7 @@ class LoadedModels:
             self._let_go()
 
     def _load(self, model: str, version: int) -> LoadedModel:
-        card = self._registry.card(model, version)
-        if card.trunk_digest != TRUNK_DIGEST or card.input.pixels != PIXELS_VERSION:
-            raise CorruptVersion(
-                "A version must be served on the trunk and by the pixel code that it was trained with; "
-                f"{model!r} version {version} has trunk {card.trunk_digest[:12]} and pixels {card.input.pixels}, this "
-                f"release {TRUNK_DIGEST[:12]} and {PIXELS_VERSION}. Train it again."
-            )
-        graft = Graft(card.cut, card.head, self._registry.weights(model, version))
-        return LoadedModel(graft, card.input, card.classes)
+        return self._prepare(self._registry.card(model, version), self._registry.weights(model, version))
 
     def _let_go(self) -> None:
         """Drop the least recently used of those that are loaded, but never the newest one, however large."""

@@ -1,13 +1,17 @@
 """One batch of pictures through the one trunk: each leaves at every cut where something of it is wanted."""
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from graft.types import Precision, Preprocessing
+from graft.vgg16 import layers
 from graft.vgg16.heads import pooled
+from graft.vgg16.inputs import network_input
 from graft.vgg16.layers import INPUT, Pooling, position
 from graft.vgg16.trunk import TrunkRunner
 
@@ -20,6 +24,10 @@ class Branch(Protocol):
     @property
     def cut(self) -> str: ...
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of one picture after the cut."""
+
     def answer(self, features: Array, device: str) -> Array:
         """(n, height, width, channels) at the cut -> (n, any number)."""
 
@@ -30,40 +38,72 @@ class Embedding:
 
     cut: str
     pooling: Pooling
+    multiply_adds: int = field(default=0, init=False)
 
     def answer(self, features: Array, device: str) -> Array:  # noqa: ARG002 - one pooling is not worth a transfer
         return np.asarray(pooled(features, self.pooling))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
-    """One picture, as `network_input` makes it, (224, 224, 3) float32, and where it is wanted: once at least."""
+    """One picture, (224, 224, 3) uint8 RGB, how it enters the trunk, and where it is wanted: once at least."""
 
-    numbers: Array
+    pixels: npt.NDArray[np.uint8]
+    preprocessing: Preprocessing
+    precision: Precision
     branches: tuple[Branch, ...]
 
 
-def run(trunk: TrunkRunner, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
-    """For each picture what its branches answer, in their order, each (any number,).
+def multiply_adds(branches: Sequence[Branch]) -> int:
+    """Of all that runs for one picture which these branches want."""
+    return layers.multiply_adds(INPUT, _last(branches)) + sum(branch.multiply_adds for branch in branches)
 
-    A trunk layer runs once for a picture with a branch after it, and never for another.
+
+def _last(branches: Sequence[Branch]) -> str:
+    """The last of their cuts."""
+    return max((branch.cut for branch in branches), key=position)
+
+
+@dataclass
+class Seconds:
+    """Where the time of a batch went."""
+
+    trunk: float = 0.0
+    branches: float = 0.0
+
+
+def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = None) -> list[tuple[Array, ...]]:
+    """For each picture what its branches answer, in their order, each (any number,); all are of the trunk's precision.
+
+    A trunk layer runs once for a picture with a branch after it, and never for another. `seconds` is added to.
     """
+    seconds = seconds or Seconds()
     answers: list[dict[Branch, Array]] = [{} for _ in batch]
     inside = list(range(len(batch)))  # the pictures that are still in the trunk, as rows of `features`
-    features, at = np.stack([asked.numbers for asked in batch]), INPUT
+    began = time.perf_counter()
+    features, at = _entering(batch), INPUT
     for cut in sorted({branch.cut for asked in batch for branch in asked.branches}, key=position):
-        staying = [row for row, i in enumerate(inside) if _last(batch[i]) >= position(cut)]
-        features, inside = features[staying], [inside[row] for row in staying]
+        staying = [row for row, i in enumerate(inside) if position(_last(batch[i].branches)) >= position(cut)]
+        if len(staying) < len(inside):
+            features, inside = features[staying], [inside[row] for row in staying]
         features, at = trunk.run(features, at, [cut])[cut], cut
+        left = time.perf_counter()
         for branch, rows in _rows_by_branch([batch[i] for i in inside], cut):
-            for row, answer in zip(rows, branch.answer(features[rows], trunk.device), strict=True):
+            wanted = features if len(rows) == len(features) else features[rows]
+            for row, answer in zip(rows, branch.answer(wanted, trunk.device), strict=True):
                 answers[inside[row]][branch] = answer
+        seconds.trunk += left - began
+        began = time.perf_counter()
+        seconds.branches += began - left
     return [tuple(found[branch] for branch in asked.branches) for asked, found in zip(batch, answers, strict=True)]
 
 
-def _last(asked: Asked) -> int:
-    """The position of a picture's last cut."""
-    return max(position(branch.cut) for branch in asked.branches)
+def _entering(batch: Sequence[Asked]) -> Array:
+    """The numbers that enter the trunk, whatever the mix of preprocessings."""
+    kinds = {asked.preprocessing for asked in batch}
+    if len(kinds) == 1:
+        return network_input(np.stack([asked.pixels for asked in batch]), kinds.pop())
+    return np.concatenate([network_input(asked.pixels[None], asked.preprocessing) for asked in batch])
 
 
 def _rows_by_branch(inside: Sequence[Asked], cut: str) -> Iterator[tuple[Branch, list[int]]]:

@@ -4,6 +4,8 @@ The trunk is a chain: `input`, then 13 convolutions (3x3, stride 1, same padding
 """
 
 from dataclasses import dataclass
+from functools import cache
+from math import prod
 from typing import Literal
 
 from graft.errors import InvalidFields
@@ -52,6 +54,13 @@ def layer(name: str) -> Layer:
 def between(start: str, end: str) -> tuple[Layer, ...]:
     """The layers after `start` up to and including `end`, in order; empty when they are the same."""
     return LAYERS[position(start) + 1 : position(end) + 1]
+
+
+@cache
+def multiply_adds(start: str, end: str) -> int:
+    """Of the convolutions after `start` up to and including `end`, for one picture."""
+    convolutions = [layer for layer in between(start, end) if layer.kind == "convolution"]
+    return sum(layer.size**2 * prod(kernel_shape(layer.name)) for layer in convolutions)
 
 
 def feature_shape(cut: str) -> tuple[int, int, int]:
@@ -105,6 +114,12 @@ def head_shapes(spec: HeadSpec) -> dict[str, tuple[int, ...]]:
         width = units
     shapes["predictions/kernel"], shapes["predictions/bias"] = (width, spec.classes), (spec.classes,)
     return shapes
+
+
+@cache
+def head_multiply_adds(spec: HeadSpec) -> int:
+    """Of the dense layers, for one picture."""
+    return sum(prod(shape) for name, shape in head_shapes(spec).items() if name.endswith("/kernel"))
 
 
 def tail_shapes(cut: str) -> dict[str, tuple[int, ...]]:

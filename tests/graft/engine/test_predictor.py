@@ -1,28 +1,27 @@
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import asyncio
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from graft.database import connect, migrate
 from graft.engine.answers import File
-from graft.engine.models import LoadedModels
+from graft.engine.metrics import EngineMetrics
 from graft.engine.predictor import Predictor
-from graft.engine.runtime import Array, Asked
 from graft.errors import CorruptVersion, MissingWeights, NotAPicture, NotFound, Unavailable
-from graft.registry import Registry
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
-from graft.types import InputKey, Interpolation
+from graft.types import InputKey
 from graft.vgg16.layers import Pooling
 from tests.app.conftest import publish
 from tests.drawing import CLASSES, jpeg
 from tests.networks import keras_trunk
 
+T = TypeVar("T")
 PICTURES: list[File] = [("one.jpg", jpeg("discs", 1)), (None, jpeg("stripes", 2))]
 # Models of three distinct inputs, two of which want the same pixels.
 INPUTS = {
@@ -31,7 +30,6 @@ INPUTS = {
     "smooth": InputKey(interpolation="bilinear"),
     "near2": InputKey(),
 }
-BYTES_A_MODEL = (512 * 3 + 3) * 4
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +47,43 @@ def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     engine.dispose()
 
 
-def predictor_of(stores: Stores, timeout: float = 60) -> Predictor:
-    return Predictor(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=timeout)
+class Seen:
+    """What the metrics of a predictor say of it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+    def decoded(self) -> float:
+        return self.registry.get_sample_value("graft_engine_stage_seconds_count", {"stage": "decode"}) or 0.0
+
+    def entered(self) -> float:
+        return self.registry.get_sample_value("graft_engine_batch_pictures_sum") or 0.0
 
 
 @pytest.fixture(scope="module")
-def predictor(stores: Stores) -> Iterator["Noting"]:
-    predictor = Noting(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=60)
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture(scope="module")
+def predictor(stores: Stores, seen: Seen) -> Iterator[Predictor]:
+    predictor = predictor_of(stores, EngineMetrics(seen.registry))
     predictor.start()
     yield predictor
     predictor.close()
 
 
+def predictor_of(stores: Stores, metrics: EngineMetrics | None = None) -> Predictor:
+    return Predictor(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=60, metrics=metrics)
+
+
+def ask(answer: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(answer)
+
+
 def test_an_answer_for_each_picture_in_order(predictor: Predictor) -> None:
     files = [("one.jpg", jpeg("discs", 1)), (None, jpeg("stripes", 2)), ("three.jpg", jpeg("discs", 1))]
-    answer = predictor.predict("a", files, top=2)
+    answer = ask(predictor.predict("a", files, top=2))
     assert (answer.model, answer.version) == ("a", 1)
     assert [entry.filename for entry in answer.entries] == ["one.jpg", None, "three.jpg"]
     assert all(len(entry.top) == 2 for entry in answer.entries)
@@ -71,16 +91,16 @@ def test_an_answer_for_each_picture_in_order(predictor: Predictor) -> None:
 
 
 def test_weights_of_zero_find_every_class_as_likely(predictor: Predictor) -> None:
-    (entry,) = predictor.predict("a", [(None, jpeg("discs", 1))]).entries
+    (entry,) = ask(predictor.predict("a", [(None, jpeg("discs", 1))])).entries
     assert {guess.label for guess in entry.top} == set(CLASSES)
     assert [guess.probability for guess in entry.top] == pytest.approx([1 / 3] * 3)
 
 
 def test_a_version_published_meanwhile_answers_at_once(predictor: Predictor, stores: Stores) -> None:
-    assert predictor.predict("c", [(None, jpeg("discs", 1))]).version == 1
+    assert ask(predictor.predict("c", [(None, jpeg("discs", 1))])).version == 1
     publish(stores.registry, "c", 2, "job_c2")
-    assert predictor.predict("c", [(None, jpeg("discs", 1))]).version == 2
-    assert predictor.predict("c", [(None, jpeg("discs", 1))], version=1).version == 1
+    assert ask(predictor.predict("c", [(None, jpeg("discs", 1))])).version == 2
+    assert ask(predictor.predict("c", [(None, jpeg("discs", 1))], version=1)).version == 1
 
 
 def test_what_would_answer_can_be_asked_before(predictor: Predictor) -> None:
@@ -91,29 +111,12 @@ def test_what_would_answer_can_be_asked_before(predictor: Predictor) -> None:
         predictor.resolve("vgg16")
 
 
-class Noting(Predictor):
-    """Notes what is decoded and what enters the trunk."""
-
-    decoded: tuple[str, ...] = ()
-    entered = 0
-    meanwhile: Callable[[], None] = staticmethod(lambda: None)
-
-    def _decode(self, files: Sequence[File], interpolation: Interpolation) -> np.ndarray:
-        self.decoded += (interpolation,)
-        return super()._decode(files, interpolation)
-
-    def _run(self, asked: Sequence[Asked]) -> list[tuple[Array, ...]]:
-        self.entered += len(asked)
-        self.meanwhile()
-        return super()._run(asked)
-
-
-def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: Noting) -> None:
-    alone = {model: predictor.predict(model, PICTURES) for model in INPUTS}
-    predictor.decoded, predictor.entered = (), 0
+def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: Predictor, seen: Seen) -> None:
+    alone = {model: ask(predictor.predict(model, PICTURES)) for model in INPUTS}
+    before = seen.decoded(), seen.entered()
     asked = ["smooth", "near2", "raw", "near"]
-    together = predictor.predict_many(asked, PICTURES)
-    assert (sorted(predictor.decoded), predictor.entered) == (["bilinear", "nearest"], 3 * len(PICTURES))
+    together = ask(predictor.predict_many(asked, PICTURES))
+    assert (seen.decoded() - before[0], seen.entered() - before[1]) == (2 * len(PICTURES), 3 * len(PICTURES))
     assert [answer.model for answer in together] == asked
     for answer in together:
         assert (answer.version, len(answer.entries)) == (1, len(PICTURES))
@@ -124,20 +127,11 @@ def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: 
     assert together[0].entries[0].top != together[3].entries[0].top, "another input is another answer"
 
 
-def test_a_version_published_in_the_middle_answers_the_next_request(predictor: Noting, stores: Stores) -> None:
-    before = predictor.predict_many(["b", "a"], PICTURES)
-    with pytest.MonkeyPatch.context() as patch:
-        publishes = partial(publish, stores.registry, "b", 2, "job_b2", scale=0.1)
-        patch.setattr(predictor, "meanwhile", publishes)
-        assert predictor.predict_many(["b", "a"], PICTURES) == before
-    assert [answer.version for answer in predictor.predict_many(["b", "a"], PICTURES)] == [2, 1]
-
-
 def test_of_many_models_each_must_be_able_to_answer(predictor: Predictor) -> None:
     with pytest.raises(NotFound, match="received 'nobody'"):
-        predictor.predict_many(["a", "nobody"], PICTURES)
+        ask(predictor.predict_many(["a", "nobody"], PICTURES))
     with pytest.raises(MissingWeights):
-        predictor.predict_many(["a", "vgg16"], PICTURES)
+        ask(predictor.predict_many(["a", "vgg16"], PICTURES))
 
 
 def test_embeddings_are_keras_s(predictor: Predictor, stores: Stores, real_pictures: list[Path]) -> None:
@@ -153,7 +147,7 @@ def test_embeddings_are_keras_s(predictor: Predictor, stores: Stores, real_pictu
     loaded = [keras.utils.img_to_array(keras.utils.load_img(file, target_size=(224, 224))) for file in files]
     theirs = model.predict_on_batch(keras.applications.vgg16.preprocess_input(np.stack(loaded)))
     for (layer, pooling, _), output in zip(asked, theirs, strict=True):
-        ours = predictor.embed(layer, pooling, [(file.name, file.read_bytes()) for file in files])
+        ours = ask(predictor.embed(layer, pooling, [(file.name, file.read_bytes()) for file in files]))
         assert (ours.layer, ours.pooling, ours.filenames) == (layer, pooling, tuple(file.name for file in files))
         assert (ours.vectors.shape, ours.vectors.dtype.name) == (output.shape, "float32")
         np.testing.assert_allclose(ours.vectors, output, rtol=1e-4, atol=1e-5 * output.max())
@@ -161,84 +155,39 @@ def test_embeddings_are_keras_s(predictor: Predictor, stores: Stores, real_pictu
 
 def test_a_bad_file_is_named(predictor: Predictor) -> None:
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
-        predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")])
+        ask(predictor.predict("a", [("a.jpg", jpeg("discs", 1)), ("notes.txt", b"no picture")]))
     with pytest.raises(NotAPicture, match=r"^Picture 2 of 2: "):
-        predictor.predict("a", [("a.jpg", jpeg("discs", 1)), (None, b"no picture")])
+        ask(predictor.predict("a", [("a.jpg", jpeg("discs", 1)), (None, b"no picture")]))
     with pytest.raises(NotAPicture, match=r"^notes\.txt: "):
-        predictor.embed("block5_pool", "avg", [("notes.txt", b"no picture")])
+        ask(predictor.embed("block5_pool", "avg", [("notes.txt", b"no picture")]))
 
 
 def test_what_does_not_exist(predictor: Predictor) -> None:
     with pytest.raises(NotFound, match="received version 9"):
-        predictor.predict("a", [(None, jpeg("discs", 1))], version=9)
+        ask(predictor.predict("a", [(None, jpeg("discs", 1))], version=9))
     with pytest.raises(NotFound, match="received 'canary'"):
-        predictor.predict("a", [(None, jpeg("discs", 1))], alias="canary")
+        ask(predictor.predict("a", [(None, jpeg("discs", 1))], alias="canary"))
     with pytest.raises(NotFound, match="vgg16 is built in"):
-        predictor.predict("vgg16", [(None, jpeg("discs", 1))], version=2)
+        ask(predictor.predict("vgg16", [(None, jpeg("discs", 1))], version=2))
 
 
 def test_the_stock_classifier_without_its_weights_says_how_to_bring_them(predictor: Predictor) -> None:
     assert predictor.state().classifier == "missing"
     with pytest.raises(MissingWeights, match="GRAFT_WEIGHTS_URL"):
-        predictor.predict("vgg16", [(None, jpeg("discs", 1))])
+        ask(predictor.predict("vgg16", [(None, jpeg("discs", 1))]))
 
 
 def test_before_its_start_and_after_its_close_it_is_unavailable(stores: Stores) -> None:
     predictor = predictor_of(stores)
     with pytest.raises(Unavailable):
-        predictor.predict("a", [(None, jpeg("discs", 1))])
+        ask(predictor.predict("a", [(None, jpeg("discs", 1))]))
     predictor.start()
     predictor.close()
     with pytest.raises(Unavailable):
-        predictor.predict("a", [(None, jpeg("discs", 1))])
+        ask(predictor.predict("a", [(None, jpeg("discs", 1))]))
 
 
-def test_an_answer_that_is_late_is_given_up(stores: Stores) -> None:
-    predictor = predictor_of(stores, timeout=0)
-    predictor.start()
-    with pytest.raises(Unavailable, match="A prediction must be ready within 0 s"):
-        predictor.predict("a", [(None, jpeg("discs", 1))])
-    predictor.close()
-
-
-def test_the_least_recently_used_model_leaves_first(stores: Stores) -> None:
-    models = LoadedModels(stores.registry, memory_bytes=2 * BYTES_A_MODEL)
-    a, b = models.get("a", 1), models.get("b", 1)
-    assert models.get("a", 1) is a
-    models.get("c", 1)
-    assert models.get("a", 1) is a
-    assert models.get("b", 1) is not b
-
-
-def test_a_slow_load_holds_up_nobody_else(stores: Stores) -> None:
-    """And whoever asks for the same version meanwhile gets the one that is being loaded."""
-    asked, go_on = threading.Event(), threading.Event()
-
-    class SlowRegistry(Registry):
-        def weights(self, model: str, version: int) -> dict[str, np.ndarray]:
-            if model == "b":
-                asked.set()
-                go_on.wait()
-            return super().weights(model, version)
-
-    slow = SlowRegistry(stores.home / "registry", connect(Settings(home=stores.home).sqlalchemy_url))
-    models = LoadedModels(slow, memory_bytes=10**9)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(models.get, "b", 1)
-        asked.wait()
-        second = pool.submit(models.get, "b", 1)
-        assert models.get("a", 1) is models.get("a", 1)
-        go_on.set()
-        assert first.result() is second.result()
-
-
-def test_a_version_of_another_trunk_is_not_served(stores: Stores) -> None:
+def test_a_version_of_another_trunk_is_not_served(predictor: Predictor, stores: Stores) -> None:
     publish(stores.registry, "other", 1, "job_other", trunk_digest="0" * 64)
     with pytest.raises(CorruptVersion, match="Train it again"):
-        LoadedModels(stores.registry, memory_bytes=10**9).get("other", 1)
-
-
-def test_a_model_larger_than_the_memory_is_served_alone(stores: Stores) -> None:
-    models = LoadedModels(stores.registry, memory_bytes=1)
-    assert models.get("a", 1) is models.get("a", 1)
-    assert np.isfinite(models.get("b", 1).graft.answer(np.zeros((1, 7, 7, 512), np.float32), "CPU:0")).all()
+        ask(predictor.predict("other", PICTURES))

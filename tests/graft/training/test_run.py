@@ -1,6 +1,7 @@
 """A whole training job on the real trunk, without HTTP and without a worker."""
 
-from collections.abc import Iterator
+from collections.abc import asyncio
+import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def test_the_served_graft_has_the_evaluated_loss(stores: Stores, dataset: tuple[
     predictor.start()
     pictures = stores.datasets.manifest(*dataset).of("validation")
     files = [(p.path, stores.datasets.picture(dataset[0], p.sha256)) for p in pictures]
-    entries = predictor.predict(model, files).entries
+    entries = asyncio.run(predictor.predict(model, files)).entries
     predictor.close()
     guesses = [{guess.index: guess.probability for guess in entry.top} for entry in entries]
     loss = -np.mean([np.log(guess[p.label]) for guess, p in zip(guesses, pictures, strict=True)])

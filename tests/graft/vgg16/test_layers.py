@@ -44,3 +44,12 @@ def test_a_head_with_batch_norm_has_its_statistics() -> None:
 def test_an_unknown_layer_is_refused_by_name() -> None:
     with pytest.raises(InvalidFields, match=r"cut must be one of input, .*; received 'block6_pool'\."):
         layers.position("block6_pool")
+
+
+def test_multiply_adds_are_those_of_the_paper() -> None:
+    """15.3 thousand million of the convolutions and 124 million of the dense layers; 9 % of them in block 5."""
+    trunk = layers.multiply_adds(INPUT, LAST)
+    assert trunk == 15_346_630_656
+    assert layers.multiply_adds("block4_pool", LAST) / trunk == pytest.approx(0.09, abs=0.001)
+    assert layers.multiply_adds(LAST, LAST) == 0
+    assert layers.head_multiply_adds(IMAGENET_HEAD) == 123_633_664

@@ -1,0 +1,105 @@
+"""How much work waits for the devices, and whether more of it can be done in time."""
+
+import math
+import threading
+from types import TracebackType
+from typing import Self
+
+from graft.errors import Unavailable
+
+# A promise holds when the machine gets slower by so much, as when a training starts beside.
+CAUTION = 1.25
+# Share of the newest batch in the running rate: ten batches or so make it forget.
+NEWEST = 0.1
+# Pictures that wait hold memory (150 KB each, and their files), however fast the device is.
+MOST_WAITING = 2048
+
+
+class Admission:
+    """Takes work as long as its estimated wait is within what the caller gives it.
+
+    Work is counted in multiply-adds; how long one takes is measured as batches run. Safe to call from many threads.
+    devices: how many work at the same time.
+    """
+
+    def __init__(self, devices: int = 1) -> None:
+        self._devices = devices
+        self._waiting = 0.0  # multiply-adds admitted and not done
+        self._pictures = 0
+        self._rate: float | None = None  # seconds a multiply-add on one device
+        self._lock = threading.Lock()
+
+    def ran(self, work: float, seconds: float) -> None:
+        """Learn from a batch that a device has run."""
+        with self._lock:
+            measured = seconds / work
+            self._rate = measured if self._rate is None else self._rate + NEWEST * (measured - self._rate)
+
+    def seconds(self, work: float) -> float:
+        """How long a device takes for it, as of late; 0 before anything was measured."""
+        return work * (self._rate or 0.0)
+
+    def wait(self, work: float) -> float:
+        """Seconds until this work would be done, behind what waits."""
+        return self.seconds(self._waiting / self._devices + work) * CAUTION
+
+    def check(self, work: float, seconds: float, pictures: int = 1) -> None:
+        """Raises Unavailable when this work would not be done within `seconds`, or too much waits already."""
+        alone, wait = self.seconds(work) * CAUTION, self.wait(work)
+        if alone > seconds:
+            raise Unavailable(
+                f"A prediction must be ready within {seconds:g} s, and this one alone takes about {alone:.1f} s here. "
+                "Ask with fewer pictures or models, or give it more time.",
+                retry_after=1,
+            )
+        if wait > seconds:
+            raise Unavailable(
+                f"A prediction must be ready within {seconds:g} s, and what waits before this one takes about "
+                f"{wait - alone:.1f} s: the service is busy. Ask again later, or give it more time.",
+                retry_after=math.ceil(wait - seconds),
+            )
+        if self._pictures + pictures > MOST_WAITING:
+            raise Unavailable(
+                f"At most {MOST_WAITING} pictures wait at the same time; {self._pictures} do: the service is busy. "
+                "Ask again later.",
+                retry_after=math.ceil(wait / 2) or 1,
+            )
+
+    def admit(self, work: float, seconds: float, pictures: int) -> "Place":
+        """A place for this work among what waits, to be left when it is done or given up. Raises what `check` does."""
+        with self._lock:
+            self.check(work, seconds, pictures)
+            self._waiting += work
+            self._pictures += pictures
+        return Place(self, work, pictures)
+
+    def _leave(self, work: float, pictures: int) -> None:
+        with self._lock:
+            self._waiting = max(0.0, self._waiting - work)
+            self._pictures -= pictures
+
+
+class Place:
+    """What one call has admitted. Leaving its `with` block gives back whatever is not done by then."""
+
+    def __init__(self, admission: Admission, work: float, pictures: int) -> None:
+        self._admission = admission
+        self._left = (work, pictures)
+        self._lock = threading.Lock()
+
+    def done(self, work: float, _picture: object = None) -> None:
+        """One of its pictures, of so much work, is done or dropped: a callback of that picture's future."""
+        self._give_back(work, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._give_back(*self._left)
+
+    def _give_back(self, work: float, pictures: int) -> None:
+        with self._lock:
+            if self._left[1] < pictures:  # given back already
+                return
+            self._left = (self._left[0] - work, self._left[1] - pictures)
+        self._admission._leave(work, pictures)

@@ -1,0 +1,91 @@
+"""What an engine is made of when it starts: trunks, the stock classifier, and the batch size that fits the hardware."""
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from graft.engine.admission import Admission
+from graft.engine.answers import EngineState, served
+from graft.engine.batch_size import best_batch_size
+from graft.engine.loading import Loader
+from graft.engine.metrics import EngineMetrics
+from graft.engine.models import LoadedModel, Models
+from graft.engine.pipeline import Limits, Pipeline
+from graft.engine.runtime import Asked, Branch, Embedding, multiply_adds, run
+from graft.engine.trunks import MakeTrunk, Trunks
+from graft.errors import MissingWeights
+from graft.registry import Registry
+from graft.types import Precision
+from graft.vgg16.devices import devices, native_precisions
+from graft.vgg16.layers import INPUT, LAST, feature_shape
+from graft.vgg16.trunk import TensorFlowTrunk
+from graft.vgg16.weights import WeightStore
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+PrecisionSetting = Precision | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine that answers. imagenet: the stock classifier, or the reason why it cannot answer."""
+
+    state: EngineState
+    models: Models
+    imagenet: LoadedModel | MissingWeights
+    pipeline: Pipeline
+
+
+def start(
+    registry: Registry,
+    weights: WeightStore,
+    *,
+    memory_bytes: int,
+    limits: Limits,
+    precision: PrecisionSetting,
+    metrics: EngineMetrics,
+    make_trunk: MakeTrunk | None,
+) -> Running:
+    """Load the trunk, and the classifier where it is on disk, and warm both up: seconds. Raises MissingWeights."""
+    native = native_precisions()
+    precision = served("bfloat16" if precision == "auto" else precision, native)
+    trunks = Trunks(make_trunk or partial(TensorFlowTrunk, weights.trunk()), devices())
+    trunks.warm(precision, LAST)
+    loader = Loader(trunks, lambda trained: served(trained, native))
+    imagenet, state = _imagenet(weights, loader, EngineState("missing", precision, native))
+    admission = Admission(len(trunks.devices))
+    branch = Embedding(LAST, "avg") if isinstance(imagenet, MissingWeights) else imagenet.graft
+    batch_size = _batch_size(trunks, precision, branch, admission)
+    pipeline = Pipeline(trunks, batch_size, admission=admission, limits=limits, metrics=metrics)
+    return Running(
+        state, Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics), imagenet, pipeline
+    )
+
+
+def _imagenet(
+    weights: WeightStore, loader: Loader, state: EngineState
+) -> tuple[LoadedModel | MissingWeights, EngineState]:
+    """The stock classifier, warm, where it is on disk. Other models answer without it."""
+    try:
+        classifier = weights.classifier()
+    except MissingWeights as broken:
+        logger.warning("%s", broken)
+        return broken, state
+    if classifier is None:
+        return weights.missing_classifier(), state
+    found = loader.imagenet(classifier, state.precision)
+    return found, replace(state, classifier="verified" if classifier.verified else "unverified")
+
+
+def _batch_size(trunks: Trunks, precision: Precision, branch: Branch, admission: Admission) -> int:
+    """Measured with what most pictures will be asked of; the admission learns from it how fast the device is."""
+    device = trunks.devices[0]
+    blank = Asked(np.zeros(feature_shape(INPUT), np.uint8), "caffe", precision, (branch,))
+    size, seconds = best_batch_size(lambda n: run(trunks.get(precision, device), [blank] * n), BATCH_SIZES)
+    admission.ran(multiply_adds([branch]), seconds)
+    logger.info("%s at %s: batches of %d, %.1f ms a picture", device, precision, size, seconds * 1000)
+    return size

@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graft.engine.admission import CAUTION, MOST_WAITING, Admission
+from graft.errors import Unavailable
+
+SECOND = 1000  # multiply-adds that the device of these tests does in a second
+
+
+def admission(devices: int = 1) -> Admission:
+    made = Admission(devices)
+    made.ran(SECOND, 1.0)
+    return made
+
+
+def test_before_anything_was_measured_everything_is_taken() -> None:
+    with Admission().admit(10**18, 0.001, pictures=1):
+        pass
+
+
+def test_what_would_be_late_is_refused_at_once_with_the_time_to_ask_again() -> None:
+    busy = admission()
+    with busy.admit(4 * SECOND, seconds=10, pictures=4):
+        with pytest.raises(
+            Unavailable, match=r"within 3 s, and what waits before this one takes about 5\.0 s"
+        ) as error:
+            busy.admit(SECOND, seconds=3, pictures=1)
+        assert error.value.retry_after == 4  # 5 s of cautious estimates, and its own 1.25 s, less the 3 s it has
+        busy.admit(SECOND, seconds=7, pictures=1)
+
+
+def test_what_can_never_be_in_time_is_told_so() -> None:
+    with pytest.raises(Unavailable, match=r"within 2 s, and this one alone takes about 4\.0 s here"):
+        admission().admit(3.2 * SECOND, seconds=2, pictures=32)
+
+
+def test_two_devices_wait_half_as_long() -> None:
+    one, two = admission(1), admission(2)
+    one.admit(8 * SECOND, seconds=100, pictures=8)
+    two.admit(8 * SECOND, seconds=100, pictures=8)
+    assert one.wait(0) == 8 * CAUTION
+    assert two.wait(0) == 4 * CAUTION
+
+
+def test_the_rate_follows_what_is_measured() -> None:
+    slower = admission()
+    for _ in range(50):
+        slower.ran(SECOND, 2.0)
+    assert slower.seconds(SECOND) == pytest.approx(2.0, rel=0.01)
+
+
+def test_pictures_that_wait_are_bounded_however_fast_the_device_is() -> None:
+    fast = Admission()
+    with fast.admit(1, 30, MOST_WAITING), pytest.raises(Unavailable, match=f"At most {MOST_WAITING} pictures wait"):
+        fast.check(1, seconds=30)
+    fast.check(1, seconds=30)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(1, 10**9), min_size=1, max_size=5), st.integers(0, 7), st.booleans()), max_size=8
+    )
+)
+def test_nothing_is_left_waiting_whatever_is_done_before_and_after_the_end(
+    calls: list[tuple[list[int], int, bool]],
+) -> None:
+    """Of each call some pictures are done in time, and the rest when it has given up."""
+    everything = Admission()
+    everything.ran(10**9, 1.0)
+    for works, done, late in calls:
+        with everything.admit(sum(works), seconds=10**9, pictures=len(works)) as place:
+            for work in works[:done]:
+                place.done(work)
+            left = sum(works[done:])
+            assert everything.wait(0) == pytest.approx(left / 10**9 * CAUTION)
+        if late:
+            for work in works[done:]:
+                place.done(work)
+    assert everything.wait(0) == 0
+    everything.check(1, seconds=10**9, pictures=MOST_WAITING)
