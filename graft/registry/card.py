@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graft.errors import Conflict, InvalidInput
 from graft.types import InputKey
-from graft.vgg16.layers import HeadSpec
+from graft.vgg16.layers import LAYERS, HeadSpec, head_shapes, tail_shapes
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 BUILT_IN = "vgg16"  # the stock ImageNet classifier; it has no folder in the registry
@@ -85,4 +85,14 @@ class ModelCard(_Frozen):
     def _a_class_for_each_output(self) -> Self:
         if len(self.classes) != self.head.classes:
             raise ValueError(f"the head has {self.head.classes} outputs; received {len(self.classes)} classes.")
+        return self
+
+    @model_validator(mode="after")
+    def _the_parameters_that_the_layers_have(self) -> Self:
+        if self.cut not in {layer.name for layer in LAYERS}:
+            raise ValueError(f"cut must be a layer of the trunk; received {self.cut!r}.")
+        needed = {**tail_shapes(self.cut), **head_shapes(self.head)}
+        given = {parameter.name: parameter.shape for parameter in self.parameters}
+        if given != needed:
+            raise ValueError(f"parameters must be those of tail and head, {needed}; received {given}.")
         return self

@@ -6,25 +6,27 @@ Nothing is ever unpickled: `model.json` is parsed by our schema, the weights are
 
 import errno
 import logging
+import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Engine
 
 from graft.database import reading
 from graft.disk import room_for, sync
 from graft.errors import Conflict, CorruptVersion, NotFound
-from graft.registry.card import BUILT_IN, MODEL, NAME, STABLE, WEIGHTS, ModelCard, check_name, check_trainable
+from graft.registry import aliases
+from graft.registry.card import MODEL, NAME, STABLE, WEIGHTS, ModelCard, check_name, check_trainable
 from graft.registry.manifest import seal
-from graft.registry.version import GONE, Version
-from graft.tables import aliases, model_versions
+from graft.registry.missing import no_alias, no_model, no_version
+from graft.registry.version import GONE, Signature, Version
 
 logger = logging.getLogger(__name__)
 
@@ -46,38 +48,54 @@ class Registry:
 
     def models(self) -> list[str]:
         """Names of the models that have a version, sorted; without the built-in `vgg16`."""
-        return [name for name in sorted(_entries(self._root, NAME)) if self._newest(name) is not None]
+        return list(self._models())
 
     def versions(self, model: str) -> list[int]:
         """The versions that exist, rising; empty for a model that nobody trained."""
-        return [version.number for version in self._numbered(model) if version.exists()]
+        return [number for number in self._numbers(model) if self._version(model, number).exists()]
 
     def latest(self, model: str) -> int:
         """The newest version. Raises NotFound when the model has none."""
         newest = self._newest(model)
         if newest is None:
-            raise self._no_such(model)
+            raise no_model(model, self._models())
         return newest
 
     def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
-        """The version that a caller means: the one named, else the alias's, else `stable`'s. Raises NotFound."""
-        newest = self.latest(model)
-        if version is not None:
-            return self._existing(model, version)
-        name = STABLE if alias is None else alias
-        with reading(self._engine) as connection:
-            moved = _moved(connection, model)
-        if name in moved:
-            return self._existing(model, moved[name])
-        if name == STABLE:
-            return newest
-        raise _no_alias(model, name, {STABLE, *moved})
+        """The version that a caller means: the one named, else the alias's, else `stable`'s. Raises NotFound.
+
+        One that is named, or that an alias was set to, may be damaged; reading it says so.
+        """
+        if version is None:
+            name = STABLE if alias is None else alias
+            moved = self._moved(model)
+            if name not in moved:
+                newest = self.latest(model)
+                if name != STABLE:
+                    raise no_alias(model, name, {STABLE, *moved})
+                return newest
+            version = moved[name]
+        if not self._version(model, version).present():
+            raise self._no_such(model, version)
+        return version
+
+    def candidates(self, model: str, alias: str = STABLE) -> list[int]:
+        """The versions that may answer for an alias, the best first; damaged ones are among them.
+
+        The one that somebody set the alias to; else, for `stable`, all, newest first. Raises NotFound.
+        """
+        moved = self._moved(model)
+        if alias in moved:
+            return [moved[alias]]
+        numbers = self._numbers(model)
+        if alias != STABLE or not numbers:
+            self.latest(model)
+            raise no_alias(model, alias, {STABLE, *moved})
+        return numbers[::-1]
 
     def aliases(self, model: str) -> dict[str, int]:
         """Alias -> version, sorted by name; `stable` is always there. Raises NotFound for a model without versions."""
-        newest = self.latest(model)
-        with reading(self._engine) as connection:
-            return dict(sorted({STABLE: newest, **_moved(connection, model)}.items()))
+        return dict(sorted({STABLE: self.latest(model), **self._moved(model)}.items()))
 
     # What a version holds
 
@@ -85,9 +103,16 @@ class Registry:
         """The verified `model.json`. Raises NotFound, CorruptVersion."""
         return self._version(model, version).card()
 
+    def load(self, model: str, version: int) -> tuple[ModelCard, dict[str, np.ndarray]]:
+        """The verified card, and parameter name -> float32 array, read-only, of the verified weights that belong to it.
+
+        Raises NotFound, CorruptVersion.
+        """
+        return self._version(model, version).load()
+
     def weights(self, model: str, version: int) -> dict[str, np.ndarray]:
         """Parameter name -> float32 array, from the verified `weights.safetensors`. Raises NotFound, CorruptVersion."""
-        return self._version(model, version).weights()
+        return self.load(model, version)[1]
 
     def file(self, model: str, version: int, name: str) -> Path:
         """The path of a verified file, such as `report/confusion_matrix.png`. Raises NotFound, CorruptVersion."""
@@ -96,6 +121,10 @@ class Registry:
     def verify(self, model: str, version: int) -> None:
         """Read every file of a version. Raises NotFound; CorruptVersion naming the file that does not match."""
         self._version(model, version).verify()
+
+    def signature(self, model: str, version: int) -> Signature:
+        """What changes as soon as a file of the version does, without reading one. Raises NotFound."""
+        return self._version(model, version).signature()
 
     # Making and removing versions
 
@@ -127,12 +156,12 @@ class Registry:
         Raises NotFound; Conflict for the built-in model and for a version that an alias was set to.
         """
         folder = self._root / check_trainable(model)
-        with self._locked(model) as connection:
+        with aliases.locked(self._engine, model) as connection:
             if version is None:
-                connection.execute(delete(aliases).where(aliases.c.model == model))
+                aliases.remove_all(connection, model)
             else:
                 folder /= str(version)
-                _refuse_held(connection, model, version)
+                aliases.refuse_held(connection, model, version)
             try:
                 buried = self._bury(folder)
             except FileNotFoundError:
@@ -145,20 +174,17 @@ class Registry:
         """Point an alias at a version; `stable` then stays there. Raises InvalidInput, NotFound, Conflict (`vgg16`)."""
         check_trainable(model)
         check_name(alias)
-        with self._locked(model) as connection:
-            self._existing(model, version)
-            connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
-            connection.execute(insert(aliases).values(model=model, alias=alias, version=version))
+        with aliases.locked(self._engine, model) as connection:
+            if not self._version(model, version).exists():
+                raise self._no_such(model, version)
+            aliases.point(connection, model, alias, version)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Take an alias away; `stable` then follows the newest version again. Raises NotFound, Conflict (`vgg16`)."""
         check_trainable(model)
         self.latest(model)
-        with self._locked(model) as connection:
-            set_before = sorted(_moved(connection, model))
-            if alias not in set_before:
-                raise _no_alias(model, alias, set_before)
-            connection.execute(delete(aliases).where(aliases.c.model == model, aliases.c.alias == alias))
+        with aliases.locked(self._engine, model) as connection:
+            aliases.remove(connection, model, alias)
 
     def sweep(self) -> None:
         """Remove what interrupted publishes and deletes left behind, and log the versions that are not valid."""
@@ -169,9 +195,9 @@ class Registry:
                 if time.time() - (self._staging / name).stat().st_mtime > _STAGING_SECONDS:
                     shutil.rmtree(self._staging / name, ignore_errors=True)
         for model in _entries(self._root, NAME):
-            for version in self._numbered(model):
+            for number in self._numbers(model):
                 try:
-                    version.manifest()
+                    self._version(model, number).manifest()
                 except (NotFound, CorruptVersion) as error:
                     logger.warning("not served: %s", error)
 
@@ -182,30 +208,26 @@ class Registry:
             raise self._no_such(model, number)
         return Version(self._root / model / str(number), model, number)
 
-    def _numbered(self, model: str) -> list[Version]:
-        """The version folders, valid or not, rising."""
-        if not NAME.fullmatch(model):
-            return []
-        return [self._version(model, number) for number in sorted(map(int, _entries(self._root / model, _NUMBER)))]
+    def _models(self) -> Iterator[str]:
+        return (name for name in sorted(_entries(self._root, NAME)) if self._newest(name) is not None)
+
+    def _numbers(self, model: str) -> list[int]:
+        """Of the version folders, valid or not, rising."""
+        return sorted(map(int, _entries(self._root / model, _NUMBER))) if NAME.fullmatch(model) else []
 
     def _newest(self, model: str) -> int | None:
-        return next((version.number for version in reversed(self._numbered(model)) if version.exists()), None)
+        return next((number for number in self._numbers(model)[::-1] if self._version(model, number).exists()), None)
 
-    def _existing(self, model: str, version: int) -> int:
-        if not self._version(model, version).exists():
-            raise self._no_such(model, version)
-        return version
+    def _moved(self, model: str) -> dict[str, int]:
+        """The aliases that somebody has set, with the version that each points at."""
+        if not NAME.fullmatch(model):  # a database may refuse characters that no name has
+            return {}
+        with reading(self._engine) as connection:
+            return aliases.read(connection, model)
 
     def _no_such(self, model: str, version: int | None = None) -> NotFound:
-        if version is None:
-            return NotFound(
-                f"A model must have been trained to be used; there are {_listed([BUILT_IN, *self.models()])}; received "
-                f"{model[:100]!r}. Ask for one of these, or train it."
-            )
-        return NotFound(
-            f"A version must exist to be used; {model[:100]!r} has {_listed(self.versions(model))}; received version "
-            f"{version}. Ask for one of these, or train the model."
-        )
+        there = self.versions(model)
+        return no_model(model, self._models()) if version is None or not there else no_version(model, version, there)
 
     def _published(self, card: ModelCard) -> bool:
         """Whether this card's job has published its version whole. Raises Conflict when another job has."""
@@ -245,46 +267,13 @@ class Registry:
         self._trash.mkdir(parents=True, exist_ok=True)
         return folder.rename(self._trash / uuid.uuid4().hex)
 
-    @contextmanager
-    def _locked(self, model: str) -> Iterator[Connection]:
-        """A write transaction that no other set_alias or delete of the model runs beside.
-
-        SQLite has one writer at a time; PostgreSQL locks the rows of the model's reservations.
-        """
-        with self._engine.begin() as connection:
-            rows = select(model_versions.c.version).where(model_versions.c.model == model)
-            connection.execute(rows.with_for_update()).all()
-            yield connection
-
 
 def _entries(folder: Path, name: re.Pattern[str] | None = None) -> list[str]:
     """Names in a folder that match; none when the folder is not there."""
     try:
-        return [entry.name for entry in folder.iterdir() if name is None or name.fullmatch(entry.name)]
+        return [entry for entry in os.listdir(folder) if name is None or name.fullmatch(entry)]  # noqa: PTH208 - twice as fast
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _moved(connection: Connection, model: str) -> dict[str, int]:
-    """The aliases that somebody has set, with the version that each points at."""
-    rows = connection.execute(select(aliases.c.alias, aliases.c.version).where(aliases.c.model == model))
-    return {row.alias: row.version for row in rows}
-
-
-def _no_alias(model: str, alias: str, those: Collection[str]) -> NotFound:
-    return NotFound(
-        f"An alias must be set to be used or removed; {model!r} has {_listed(sorted(those))}; received "
-        f"{alias[:100]!r}. Ask for one of these, or set it."
-    )
-
-
-def _refuse_held(connection: Connection, model: str, version: int) -> None:
-    held = sorted(alias for alias, at in _moved(connection, model).items() if at == version)
-    if held:
-        raise Conflict(
-            f"A version that an alias was set to cannot be deleted; {_listed(held)} of {model!r} points at version "
-            f"{version}. Point the alias at another version first, or remove it."
-        )
 
 
 def _staged_card(staged: Path, model: str, version: int) -> ModelCard:
@@ -299,8 +288,3 @@ def _staged_card(staged: Path, model: str, version: int) -> ModelCard:
     if not (staged / WEIGHTS).is_file():
         raise ValueError(f"A staged version holds {WEIGHTS}; {staged} does not.")
     return card
-
-
-def _listed(things: Sequence[object]) -> str:
-    """At most 20 of them, for a message."""
-    return ", ".join(map(str, things[:20])) + (", …" if len(things) > 20 else "") or "none"

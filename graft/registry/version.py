@@ -1,8 +1,10 @@
 """One version's folder: written once, and from then on read only with what its manifest promises."""
 
 import errno
+import os
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from graft.disk import room_for
 from graft.errors import CorruptVersion, NotFound
+from graft.registry.arrays import read_arrays
 from graft.registry.card import METRICS, MODEL, REPORT, WEIGHTS, ModelCard
 from graft.registry.manifest import MANIFEST, FileDigest, Manifest
 
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}  # ESTALE: NFS, for what another machine deleted
+
+Signature = frozenset[tuple[str, int, int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ class Version:
     model: str
     number: int
 
+    def present(self) -> bool:
+        """Whether its manifest is there; reading it says whether it is whole."""
+        try:
+            (self.folder / MANIFEST).lstat()
+        except OSError as error:
+            if error.errno in GONE:
+                return False
+            raise
+        return True
+
     def exists(self) -> bool:
         """Whether it has a valid manifest. The files that the manifest lists are not read."""
         try:
@@ -36,9 +51,19 @@ class Version:
             return False
         return True
 
+    def signature(self) -> Signature:
+        """Name, size, inode and times of all that is in the folder: another one as soon as a file is. Reads nothing."""
+        found = set()
+        for parent, folders, files in os.walk(self.folder):
+            for path in (os.path.join(parent, name) for name in (*folders, *files)):  # noqa: PTH118 - five times as fast
+                with suppress(OSError):  # gone meanwhile
+                    at = os.lstat(path)
+                    found.add((path, at.st_size, at.st_ino, at.st_mtime_ns, at.st_ctime_ns))
+        return frozenset(found)
+
     def manifest(self) -> Manifest:
         try:
-            data = (self.folder / MANIFEST).read_bytes()
+            data = self._plain(MANIFEST).read_bytes()
         except OSError as error:
             if error.errno in GONE:
                 raise NotFound(
@@ -52,54 +77,76 @@ class Version:
             raise self._corrupt(MANIFEST, str(error)) from error
 
     def card(self) -> ModelCard:
-        try:
-            card = ModelCard.model_validate_json(self._read(MODEL))
-        except ValidationError as error:
-            raise self._corrupt(MODEL, f"it is no model card that this release reads: {error}") from error
-        if (card.model, card.version) != (self.model, self.number):
-            raise self._corrupt(MODEL, f"it is the card of {card.model!r} version {card.version}")
-        return card
+        return self._card(self.manifest())
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """Parameter name -> array, as written."""
-        return load(self._read(WEIGHTS))
+    def load(self) -> tuple[ModelCard, dict[str, np.ndarray]]:
+        """The card, and parameter name -> float32 array; both by the same manifest, so that they belong together."""
+        manifest = self.manifest()
+        card = self._card(manifest)
+        data = self._read(WEIGHTS, manifest)
+        try:
+            return card, read_arrays(data, card.parameters)
+        except ValueError as error:
+            raise self._corrupt(WEIGHTS, str(error)) from error
 
     def file(self, name: str) -> Path:
         """The path of a verified file that the manifest lists."""
-        self._check(name, self._expected(name))
+        self._check(name, self._listed(name, self.manifest()))
         return self.folder / name
 
     def verify(self) -> None:
         """Read every file and hold it against the manifest."""
-        for name, expected in self.manifest().files.items():
+        manifest = self.manifest()
+        for name, expected in manifest.files.items():
             self._check(name, expected)
-        self.card()
+        self._card(manifest)
 
     def __str__(self) -> str:
         return f"{self.model!r} version {self.number}"
 
-    def _expected(self, name: str) -> FileDigest:
-        files = self.manifest().files
-        if name not in files:
-            raise NotFound(
-                f"A version has the files {', '.join(files)}; received {name[:100]!r} for {self}. Ask for one of these."
-            )
-        return files[name]
+    def _card(self, manifest: Manifest) -> ModelCard:
+        try:
+            card = ModelCard.model_validate_json(self._read(MODEL, manifest))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = ": ".join([*map(str, first["loc"]), first["msg"]])
+            raise self._corrupt(MODEL, f"it is no model card that this release reads ({problem})") from error
+        if (card.model, card.version) != (self.model, self.number):
+            raise self._corrupt(MODEL, f"it is the card of {card.model!r} version {card.version}")
+        return card
 
-    def _read(self, name: str) -> bytes:
-        expected = self._expected(name)
-        with self._present(name):
-            data = (self.folder / name).read_bytes()
+    def _listed(self, name: str, manifest: Manifest) -> FileDigest:
+        if name not in manifest.files:
+            raise NotFound(
+                f"A version has the files {', '.join(manifest.files)}; received {name[:100]!r} for {self}. "
+                "Ask for one of these."
+            )
+        return manifest.files[name]
+
+    def _read(self, name: str, manifest: Manifest) -> bytes:
+        """The bytes that were checked, for what is parsed."""
+        expected = self._listed(name, manifest)
+        with self._readable(name), self._plain(name).open("rb") as file:
+            data = file.read(expected.size + 1)
+        if len(data) > expected.size:
+            raise self._corrupt(name, f"expected {expected.size} bytes; it has more")
         self._match(name, FileDigest.of(data), expected)
         return data
 
     def _check(self, name: str, expected: FileDigest) -> None:
-        with self._present(name):
-            found = FileDigest.of_file(self.folder / name)
+        with self._readable(name):
+            found = FileDigest.of_file(self._plain(name))
         self._match(name, found, expected)
 
+    def _plain(self, name: str) -> Path:
+        """The path of a file that can be read to its end: neither a folder, nor a link, nor a pipe that waits."""
+        path = self.folder / name
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise self._corrupt(name, "it is not a plain file")
+        return path
+
     @contextmanager
-    def _present(self, name: str) -> Iterator[None]:
+    def _readable(self, name: str) -> Iterator[None]:
         """Tell a file that is missing from a version from a version that was deleted a moment ago."""
         try:
             yield

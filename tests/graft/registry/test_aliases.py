@@ -47,6 +47,20 @@ class TestAliases:
         assert registry.resolve("signs", alias="canary") == 1
         assert registry.aliases("signs") == {"canary": 1, "stable": 2}
 
+    def test_what_may_answer_for_an_alias(self, registry: Registry) -> None:
+        assert registry.candidates("signs") == [2, 1]
+        registry.set_alias("signs", "canary", 1)
+        assert registry.candidates("signs", "canary") == [1]
+        registry.set_alias("signs", "stable", 1)
+        assert registry.candidates("signs", "stable") == [1]
+        with pytest.raises(NotFound, match="'signs' has canary, stable; received 'blue'"):
+            registry.candidates("signs", "blue")
+        for model in ("animals", "no\0name"):
+            with pytest.raises(NotFound, match="there are vgg16, signs; received"):
+                registry.candidates(model)
+            with pytest.raises(NotFound, match="there are vgg16, signs; received"):
+                registry.resolve(model, alias="canary")
+
     def test_an_alias_points_at_something(self, registry: Registry) -> None:
         with pytest.raises(NotFound, match="'signs' has 1, 2; received version 9"):
             registry.set_alias("signs", "canary", 9)

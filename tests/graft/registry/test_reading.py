@@ -16,8 +16,9 @@ from tests.graft.registry.versions import FILES, card_of, files_under, publish, 
 class TestReading:
     def test_what_was_published_comes_back(self, registry: Registry, root: Path) -> None:
         publish(registry, "signs", 1)
-        assert registry.card("signs", 1) == card_of("signs", 1, "job_1")
-        assert {name: array.tolist() for name, array in registry.weights("signs", 1).items()} == {
+        card, weights = registry.load("signs", 1)
+        assert card == registry.card("signs", 1) == card_of("signs", 1, "job_1")
+        assert {name: array.tolist() for name, array in weights.items()} == {
             name: array.tolist() for name, array in weights_of(1).items()
         }
         assert registry.file("signs", 1, "report/confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
@@ -28,19 +29,19 @@ class TestReading:
 
     def test_weights_with_strides_are_written_in_order(self, registry: Registry) -> None:
         staged = registry.stage("signs")
-        turned = np.arange(12, dtype=np.float64).reshape(3, 4).T
-        views = {"dense/kernel": turned, "dense/bias": np.ones(6)[::2]}
+        turned = np.arange(1536, dtype=np.float64).reshape(3, 512).T
+        views = {"predictions/kernel": turned, "predictions/bias": np.ones(6)[::2]}
         write_version(staged, card_of("signs", 1, "job_1"), views, {}, {})
         registry.publish(staged, "signs", 1)
-        weights = registry.weights("signs", 1)
-        assert weights["dense/kernel"].dtype == np.float32
-        np.testing.assert_array_equal(weights["dense/kernel"], turned)
-        np.testing.assert_array_equal(weights["dense/bias"], [1, 1, 1])
+        _, weights = registry.load("signs", 1)
+        assert weights["predictions/kernel"].dtype == np.float32
+        np.testing.assert_array_equal(weights["predictions/kernel"], turned)
+        np.testing.assert_array_equal(weights["predictions/bias"], [1, 1, 1])
 
     def test_weights_must_be_those_of_the_card(self, registry: Registry) -> None:
         staged, card = registry.stage("signs"), card_of("signs", 1, "job_1")
         with pytest.raises(ValueError, match="The card's parameters"):
-            write_version(staged, card, {"dense/kernel": np.zeros((4, 3))}, {}, {})
+            write_version(staged, card, {"predictions/kernel": np.zeros((512, 3))}, {}, {})
 
     def test_another_process_sees_it_at_once(self, registry: Registry, root: Path, engine: Engine) -> None:
         elsewhere = Registry(root, engine)

@@ -13,7 +13,8 @@ FILES = ["metrics.json", "model.json", "report/confusion_matrix.png", "weights.s
 
 def weights_of(seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {"dense/kernel": rng.standard_normal((4, 3), dtype=np.float32), "dense/bias": np.zeros(3, np.float32)}
+    kernel = rng.standard_normal((512, 3), dtype=np.float32)
+    return {"predictions/kernel": kernel, "predictions/bias": np.zeros(3, np.float32)}
 
 
 def card_of(model: str, version: int, job: str) -> ModelCard:
@@ -28,10 +29,10 @@ def card_of(model: str, version: int, job: str) -> ModelCard:
         input=InputKey(preprocessing="none"),
         trunk_digest="d9a2",
         parameters=(
-            Parameter(name="dense/kernel", shape=(4, 3), trainable=True, count=12),
-            Parameter(name="dense/bias", shape=(3,), trainable=True, count=3),
+            Parameter(name="predictions/kernel", shape=(512, 3), trainable=True, count=1536),
+            Parameter(name="predictions/bias", shape=(3,), trainable=True, count=3),
         ),
-        trainable_parameters=15,
+        trainable_parameters=1539,
         frozen_parameters=14_714_688,
         recipe={"preset": "fine-tuning", "epochs": 2},
         dataset="ds_a",

@@ -1,7 +1,7 @@
 """A whole training job on the real trunk, without HTTP and without a worker."""
 
-from collections.abc import asyncio
-import Iterator
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def test_what_is_published_answers_as_the_report_says(
     model = job.replace("_", "-")
     assert outcome.version == VERSION
     stores.registry.verify(model, VERSION)
-    card, weights = stores.registry.card(model, VERSION), stores.registry.weights(model, VERSION)
+    card, weights = stores.registry.load(model, VERSION)
     assert card.classes == CLASSES
     shapes = {**tail_shapes(card.cut), **head_shapes(card.head)}
     assert {name: array.shape for name, array in weights.items()} == shapes
