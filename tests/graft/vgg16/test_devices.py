@@ -1,8 +1,11 @@
 """Which hardware multiplies bfloat16. The flags are those of real processors, those that say nothing here left out."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from graft.vgg16.devices import devices, has_bfloat16, multiplies_bfloat16, native_precisions
+from graft.vgg16.devices import devices, filled, has_bfloat16, multiplies_bfloat16, native_precisions
 
 ZEN_3 = """processor	: 0
 vendor_id	: AuthenticAMD
@@ -53,3 +56,14 @@ def test_this_machine_has_a_device_and_float32() -> None:
     found = devices()
     assert found == ("CPU:0",) or all(name == f"GPU:{i}" for i, name in enumerate(found))
     assert native_precisions()[0] == "float32"
+
+
+@given(st.integers(1, 200))
+def test_a_gpu_meets_powers_of_two_alone(rows: int) -> None:
+    features = np.arange(1, 1 + 2 * rows, dtype=np.float32).reshape(rows, 2)
+    out = filled(features, "GPU:1")
+    assert rows <= len(out) < 2 * rows
+    assert len(out).bit_count() == 1
+    np.testing.assert_array_equal(out[:rows], features)
+    assert not out[rows:].any()
+    assert filled(features, "CPU:0") is features
