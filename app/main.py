@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from app import errors, query
 from app.auth import SCHEMES, require_key
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
+from app.lingering import Lingering
 from app.metrics import Measured, Metrics
 from app.middleware import RequestId
 from app.routes import datasets, embed, fine_tune, health, jobs, metrics, models, predict
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None, *, predictor: PredictorFactory 
     )
     app.state.api_keys = settings.api_keys
     app.add_middleware(RequestId)
+    app.add_middleware(Lingering)
     app.add_middleware(Measured, requests=counted.requests, routes=app.routes)
     errors.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])

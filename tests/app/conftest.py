@@ -1,9 +1,12 @@
 """The application on a home folder of its own, all of it real but the predictor: a trunk takes seconds to load."""
 
+import asyncio
 import json
 import re
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -15,11 +18,13 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from safetensors.numpy import save_file
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.deps import Services
 from app.main import create_app
 from graft.engine.answers import Embeddings, EngineState, Entry, File, Guess, Prediction
-from graft.errors import MissingWeights
+from graft.errors import MissingWeights, Unavailable
 from graft.images import decode
 from graft.registry import BUILT_IN, METRICS, MODEL, REPORT, WEIGHTS, ModelCard, Parameter, Registry
 from graft.settings import Settings
@@ -30,14 +35,41 @@ from tests.drawing import CLASSES, draw, encode, folder
 from tests.monitors import Recorder
 
 
+class Gate:
+    """Holds predictions up until it is opened, and counts those that came to it and those that were cancelled there.
+
+    Tests use it from a thread other than the event loop's.
+    """
+
+    def __init__(self) -> None:
+        self.came, self.cancelled = threading.Semaphore(0), threading.Semaphore(0)
+        self._opened: Future[None] = Future()
+
+    def open(self) -> None:
+        self._opened.set_result(None)
+
+    async def passage(self) -> None:
+        self.came.release()
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._opened))
+        except asyncio.CancelledError:
+            self.cancelled.release()
+            raise
+
+
 class BrightnessPredictor:
-    """A real predictor with a model of its own: the share of each colour channel in a picture is its probability."""
+    """A real predictor with a model of its own: the share of each colour channel in a picture is its probability.
+
+    gate: where it holds predictions up. busy: what it refuses everybody with. broken: its quarantine.
+    """
 
     LABELS = (("red", "n1"), ("green", "n2"), ("blue", "n3"))
 
     def __init__(self, registry: Registry, *, classifier: bool = True) -> None:
         self._registry = registry
         self._classifier = classifier
+        self.gate: Gate | None = None
+        self.busy: Unavailable | None = None
         self.broken: dict[str, dict[int, str]] = {}
         self.timeouts: list[float | None] = []  # those that came, call by call
 
@@ -56,7 +88,10 @@ class BrightnessPredictor:
     def quarantined(self, model: str) -> Mapping[int, str]:
         return self.broken.get(model, {})
 
-    def refuse_when_busy(self, timeout: float | None) -> None: ...
+    def refuse_when_busy(self, timeout: float | None) -> None:
+        self.timeouts.append(timeout)
+        if self.busy:
+            raise self.busy
 
     async def predict(
         self,
@@ -68,7 +103,7 @@ class BrightnessPredictor:
         top: int = 5,
         timeout: float | None = None,
     ) -> Prediction:
-        self.timeouts.append(timeout)
+        await self._wait(timeout)
         number = self.resolve(model, version=version, alias=alias)
         entries = [Entry(name, self._top(decode(data), model, top)) for name, data in files]
         return Prediction(model, number, tuple(entries))
@@ -82,9 +117,17 @@ class BrightnessPredictor:
         self, layer: str, pooling: Pooling, files: Sequence[File], *, timeout: float | None = None
     ) -> Embeddings:
         """The mean red, green and blue of each picture, over and over until the layer is full."""
-        self.timeouts.append(timeout)
+        await self._wait(timeout)
         rows = [np.resize(decode(data).mean((0, 1)), pooled_width(pooling, layer)) for _, data in files]
         return Embeddings(layer, pooling, tuple(name for name, _ in files), np.stack(rows).astype(np.float32))
+
+    async def _wait(self, timeout: float | None) -> None:
+        self.timeouts.append(timeout)
+        if self.gate:
+            try:
+                await asyncio.wait_for(self.gate.passage(), timeout)
+            except TimeoutError:
+                raise Unavailable("The gate must open in time; it has not.", retry_after=7) from None
 
     def _top(self, pixels: np.ndarray, model: str, top: int) -> tuple[Guess, ...]:
         shares = pixels.mean(axis=(0, 1)) / pixels.mean(axis=(0, 1)).sum()
@@ -111,18 +154,53 @@ def documented(method: str, path: str) -> set[str] | None:
     return None
 
 
+def leaving_once_answered(app: ASGIApp) -> ASGIApp:
+    """The application as callers have it who send no more of a body once they are answered, and hang up."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        sending, answered = (
+            "content-length" in Headers(scope=scope) or "transfer-encoding" in Headers(scope=scope),
+            False,
+        )
+
+        async def receive_or_leave() -> Message:
+            nonlocal sending
+            if sending and answered:
+                return {"type": "http.disconnect"}
+            message = await receive()
+            sending = message.get("more_body", False)
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal answered
+            answered = message["type"] == "http.response.body"
+            await send(message)
+
+        await app(scope, receive_or_leave, send_and_note)
+
+    return called
+
+
 class Client:
     """httpx on the ASGI application, called from a plain test; `services` is what the application was composed of."""
 
     def __init__(self, portal: BlockingPortal, app: FastAPI) -> None:
         self._portal = portal
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://graft")
+        self._http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(leaving_once_answered(app)), base_url="http://graft"
+        )
         self.app = app
 
     @property
     def services(self) -> Services:
         services: Services = self.app.state.services
         return services
+
+    @property
+    def predictor(self) -> BrightnessPredictor:
+        predictor = self.services.engine.get()
+        assert isinstance(predictor, BrightnessPredictor)
+        return predictor
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask, and see that the OpenAPI document knows the answer's status."""

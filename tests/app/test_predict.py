@@ -2,17 +2,13 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from app.predictor import Predicts
-from app.warmup import Warmup
-from tests.app.conftest import BrightnessPredictor, Client, StartClient, check_problem
+from tests.app.conftest import Client, StartClient, check_problem
 from tests.drawing import encode, jpeg
 
 PREDICT = "/api/v1/models/vgg16/predict"
@@ -91,24 +87,6 @@ def test_a_trained_model_answers_by_version_and_by_alias_without_a_wnid(client: 
 def test_what_does_not_exist(client: Client, path: str) -> None:
     client.publish("signs")
     check_problem(client.post(f"/api/v1/models/{path}", content=flat("#ff0000")), 404, "must")
-
-
-def test_no_body_is_read_for_what_cannot_answer(client: Client) -> None:
-    client.publish("signs")
-    read: list[bytes] = []
-
-    async def body() -> AsyncIterator[bytes]:
-        read.append(b"x")
-        yield b"x"
-
-    for path in ("nobody/predict", "signs/versions/9/predict", "signs/aliases/canary/predict"):
-        check_problem(client.post(f"/api/v1/models/{path}", content=body()), 404)
-    check_problem(client.post(f"{MANY}?models=signs,nobody", content=body()), 404, "nobody")
-    check_problem(client.post(f"{MANY}?models=signs,,vgg16", content=body()), 422, "empty")
-    loading: Warmup[Predicts] = Warmup(lambda: BrightnessPredictor(client.services.registry))  # never begun
-    client.app.state.services = replace(client.services, engine=loading)
-    check_problem(client.post(PREDICT, content=body()), 503, "loading")
-    assert read == []
 
 
 def test_a_text_file_is_no_picture(client: Client) -> None:
