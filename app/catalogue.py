@@ -42,20 +42,26 @@ def page(
 def model(registry: Registry, engine: Engine, name: str) -> Model:
     """Raises NotFound."""
     if name == BUILT_IN:
-        version = Version(version=1, created_at=None, status=_built_in_status(engine), metrics=None)
+        version = Version(version=1, created_at=None, status=_built_in_status(engine), problem=None, metrics=None)
         return Model(name=name, versions=[version], aliases={STABLE: 1})
     aliases = registry.aliases(name)
-    return Model(name=name, versions=[_version(registry, name, n) for n in registry.versions(name)], aliases=aliases)
+    quarantined = {} if engine.obstacle() else engine.get().quarantined(name)
+    versions = [_version(registry, name, number, quarantined.get(number)) for number in registry.versions(name)]
+    return Model(name=name, versions=versions, aliases=aliases)
 
 
 def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[str, Any]:
-    """What `model.json` says, its time as everywhere on the wire; for `vgg16`, the same of what it has.
+    """What `model.json` says, its time as everywhere on the wire; for `vgg16`, the same of what it has. And the
+    precision that it is served at here, None while that is not known.
 
     Raises NotFound, CorruptVersion.
     """
+    state = None if engine.obstacle() else engine.get().state()
     if name != BUILT_IN:
         found = registry.card(name, version)
-        return found.model_dump(mode="json") | {"created_at": _INSTANT.validate_python(found.created_at)}
+        served = state and state.served(found.input.precision)
+        created = _INSTANT.validate_python(found.created_at)
+        return found.model_dump(mode="json") | {"created_at": created, "served_precision": served}
     if version != 1:
         raise NotFound(f"{BUILT_IN} is built in and has version 1 alone; received {version}. Ask for version 1.")
     shapes = {**tail_shapes(INPUT), **head_shapes(IMAGENET_HEAD)}
@@ -72,9 +78,10 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
         "tail": [],
         "head": asdict(IMAGENET_HEAD),
         "classes": [label for _wnid, label in imagenet_classes()],
-        "input": InputKey().as_dict(),
+        "input": InputKey().as_dict() | {"precision": state and state.precision},
+        "served_precision": state and state.precision,
         "trunk_digest": TRUNK_DIGEST,
-        "classifier": None if engine.obstacle() else engine.get().state().classifier,
+        "classifier": state and state.classifier,
         "parameters": parameters,
         "trainable_parameters": 0,
         "frozen_parameters": sum(map(prod, shapes.values())),
@@ -95,13 +102,20 @@ def report_file(registry: Registry, name: str, version: int, file: str) -> Path:
         ) from None
 
 
-def _version(registry: Registry, name: str, version: int) -> Version:
+def _version(registry: Registry, name: str, version: int, quarantined: str | None) -> Version:
+    """quarantined: why the engine does not serve it."""
     try:
         found = registry.card(name, version)
-    except CorruptVersion:
-        return Version(version=version, created_at=None, status="corrupt", metrics=None)
+    except CorruptVersion as damage:
+        return Version(version=version, created_at=None, status="corrupt", problem=str(damage), metrics=None)
     return Version.model_validate(
-        {"version": version, "created_at": found.created_at, "status": "available", "metrics": found.metrics}
+        {
+            "version": version,
+            "created_at": found.created_at,
+            "status": "quarantined" if quarantined else "available",
+            "problem": quarantined,
+            "metrics": found.metrics,
+        }
     )
 
 

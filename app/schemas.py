@@ -93,7 +93,10 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The trunk is loaded. `classifier`: whether ImageNet's part is there, so that `vgg16` answers, and is official."""
+    """The trunk is loaded. `classifier`: whether ImageNet's part is there, so that `vgg16` answers, and is official.
+
+    `precision`: at which `vgg16` is served.
+    """
 
     model_config = _example(examples.READY)
 
@@ -103,11 +106,18 @@ class Ready(BaseModel):
 
 
 class Version(BaseModel):
+    """`status`: available; corrupt, where a file is not what was published; quarantined, where it could not be loaded
+    or warmed up, so that the version before it goes on answering. `problem` is the reason of these two.
+
+    Of `vgg16`: available, loading, or missing weights.
+    """
+
     model_config = _example(examples.VERSION)
 
     version: int
     created_at: Instant | None
     status: str
+    problem: str | None
     metrics: dict[str, Any] | None
 
 

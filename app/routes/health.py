@@ -1,7 +1,5 @@
 """Whether the process lives, and whether it can do its work. No key is asked."""
 
-from dataclasses import asdict
-
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
@@ -27,7 +25,8 @@ async def ready(services: UseServices) -> Ready | JSONResponse:
     if obstacle := services.engine.obstacle():
         reasons.append(obstacle)
     if not reasons:
-        return Ready(**asdict(services.engine.get().state()))
+        state = services.engine.get().state()
+        return Ready(classifier=state.classifier, precision=state.precision)
     texts = [str(reason) for reason in reasons]
     headers = {"Retry-After": str(reasons[0].retry_after)}
     return problem(kind_of(reasons[0]), " ".join(texts), headers=headers, reasons=texts)

@@ -1,7 +1,11 @@
 """The registry over HTTP."""
 
+from dataclasses import replace
+
 import pytest
 
+from app.predictor import Predicts
+from app.warmup import Warmup
 from tests.app.conftest import Client, StartClient, check_problem, publish
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -10,7 +14,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def test_vgg16_is_a_model_like_any_other(client: Client) -> None:
     vgg16 = {
         "name": "vgg16",
-        "versions": [{"version": 1, "created_at": None, "status": "available", "metrics": None}],
+        "versions": [{"version": 1, "created_at": None, "status": "available", "problem": None, "metrics": None}],
         "aliases": {"stable": 1},
     }
     assert client.get("/api/v1/models").json() == {"data": [vgg16], "has_more": False}
@@ -18,6 +22,7 @@ def test_vgg16_is_a_model_like_any_other(client: Client) -> None:
     card = client.get("/api/v1/models/vgg16/versions/1").json()
     assert card["frozen_parameters"] == 138_357_544  # Keras' own count of VGG16
     assert (card["cut"], card["tail"], len(card["classes"])) == ("block5_pool", [], 1000)
+    assert (card["input"]["precision"], card["served_precision"]) == ("float32", "float32")
     check_problem(client.get("/api/v1/models/vgg16/versions/2"), 404, "version 1")
 
 
@@ -35,12 +40,14 @@ def test_a_trained_model(client: Client) -> None:
         "version": 1,
         "created_at": "2026-11-24T09:30:00Z",
         "status": "available",
+        "problem": None,
         "metrics": {"test": {"accuracy": 0.9}},
     }
     assert answer["aliases"] == {"stable": 2}
     card = client.get("/api/v1/models/signs/versions/1").json()
     assert (card["model"], card["version"], card["classes"]) == ("signs", 1, ["discs", "stripes", "triangles"])
     assert card["created_at"] == "2026-11-24T09:30:00Z"
+    assert card["served_precision"] == card["input"]["precision"] == "float32"
 
 
 def test_the_report_of_a_version(client: Client) -> None:
@@ -139,4 +146,26 @@ def test_a_damaged_version_is_named_and_not_served(client: Client) -> None:
     registry.file("signs", 1, "model.json").write_text("{}")
     problem = check_problem(client.get("/api/v1/models/signs/versions/1"), 500, "model.json")
     assert problem["type"] == "urn:graft:error:corrupt-version"
-    assert client.get("/api/v1/models/signs").json()["versions"][0]["status"] == "corrupt"
+    (version,) = client.get("/api/v1/models/signs").json()["versions"]
+    assert version["status"] == "corrupt"
+    assert version["problem"] == problem["detail"]
+
+
+def test_a_version_in_quarantine_says_why(client: Client) -> None:
+    client.publish("signs")
+    client.publish("signs")
+    client.predictor.broken["signs"] = {2: "Its answers must be finite; they are not."}
+    first, second = client.get("/api/v1/models/signs").json()["versions"]
+    assert (first["status"], first["problem"]) == ("available", None)
+    assert (second["status"], second["problem"]) == ("quarantined", "Its answers must be finite; they are not.")
+    assert second["metrics"] == first["metrics"]
+
+
+def test_while_the_engine_loads_nobody_knows_how_models_are_served(client: Client) -> None:
+    client.publish("signs")
+    loading: Warmup[Predicts] = Warmup(lambda: client.predictor)  # never begun
+    client.app.state.services = replace(client.services, engine=loading)
+    assert client.get("/api/v1/models/signs").json()["versions"][0]["status"] == "available"
+    assert client.get("/api/v1/models/signs/versions/1").json()["served_precision"] is None
+    card = client.get("/api/v1/models/vgg16/versions/1").json()
+    assert (card["status"], card["served_precision"], card["input"]["precision"]) == ("loading", None, None)
