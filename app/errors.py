@@ -60,6 +60,7 @@ BY_STATUS = {
     405: Kind(405, "Method not allowed", "method-not-allowed"),
     413: KINDS[errors.TooLarge],
     422: KINDS[errors.InvalidFields],
+    499: Kind(499, "Caller left", "caller-left"),  # nginx's number for it
     500: Kind(500, "Internal error", "internal"),
 }
 
@@ -200,5 +201,5 @@ def _methods(request: Request) -> list[str]:
 
 
 def _disconnected(_request: Request, _error: Exception) -> Response:
-    """The caller hung up in the middle of its body: nobody reads this answer, and it is no fault of ours to log."""
-    return problem(BY_STATUS[400], "The body must arrive whole; the connection was closed in the middle of it.")
+    """The caller hung up: nobody reads this answer, only its status is counted."""
+    return problem(BY_STATUS[499], "The caller must stay until it is answered; it has closed its connection.")

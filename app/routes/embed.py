@@ -14,6 +14,7 @@ from app.deps import UseServices
 from app.errors import problems
 from app.pictures import BODY, pictures
 from app.prediction_schemas import Embeddings
+from app.waiting import Timeout, unless_left
 from graft.engine import answers
 from graft.errors import TooLarge
 from graft.vgg16.layers import LAST, LAYERS, Pooling, pooled_width
@@ -53,9 +54,12 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     responses=ANSWERS | problems(400, 413, 415),
     openapi_extra=BODY,
 )
-async def embed(request: Request, services: UseServices, layer: Layer = LAST, pooling: Pool = "avg") -> Response:
+async def embed(
+    request: Request, services: UseServices, layer: Layer = LAST, pooling: Pool = "avg", timeout: Timeout = None
+) -> Response:
     """Pictures are prepared as Keras' `load_img` and `preprocess_input` do it."""
     predictor, form = services.engine.get(), preferred(request, (JSON, NPY))
+    predictor.refuse_when_busy(timeout)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
     numbers = len(files) * pooled_width(pooling, layer)
@@ -65,7 +69,8 @@ async def embed(request: Request, services: UseServices, layer: Layer = LAST, po
             f"{layer} with pooling {pooling} make {numbers:,}. Send fewer pictures, pool by avg or max, or ask with "
             f"Accept: {NPY}."
         )
-    return await run_in_threadpool(_answer, await predictor.embed(layer, pooling, files), form)
+    embedded = await unless_left(request, predictor.embed(layer, pooling, files, timeout=timeout))
+    return await run_in_threadpool(_answer, embedded, form)
 
 
 def _answer(embedded: answers.Embeddings, form: str) -> Response:

@@ -11,6 +11,7 @@ from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
 from app.pictures import BODY, pictures
 from app.prediction_schemas import Prediction, Predictions
+from app.waiting import Timeout, unless_left
 from graft.errors import InvalidFields, TooLarge
 
 MODELS = 32
@@ -29,8 +30,10 @@ ONE: dict[str, Any] = {"response_model": Prediction, **DOCUMENTED}
 
 @router.put("/models/{model}/predict", include_in_schema=False)  # `curl -T` says PUT
 @router.post("/models/{model}/predict", summary="Classify pictures with a model's stable version", **ONE)
-async def predict(request: Request, services: UseServices, model: ModelName, top: Top = 5) -> Response:
-    return await _predict(request, services, model, top)
+async def predict(
+    request: Request, services: UseServices, model: ModelName, top: Top = 5, timeout: Timeout = None
+) -> Response:
+    return await _predict(request, services, model, top, timeout)
 
 
 @router.put("/models/{model}/versions/{version}/predict", include_in_schema=False)
@@ -38,9 +41,14 @@ async def predict(request: Request, services: UseServices, model: ModelName, top
     "/models/{model}/versions/{version}/predict", summary="Classify pictures with one version of a model", **ONE
 )
 async def predict_version(
-    request: Request, services: UseServices, model: ModelName, version: VersionNumber, top: Top = 5
+    request: Request,
+    services: UseServices,
+    model: ModelName,
+    version: VersionNumber,
+    top: Top = 5,
+    timeout: Timeout = None,
 ) -> Response:
-    return await _predict(request, services, model, top, version=version)
+    return await _predict(request, services, model, top, timeout, version=version)
 
 
 @router.put("/models/{model}/aliases/{alias}/predict", include_in_schema=False)
@@ -50,19 +58,27 @@ async def predict_version(
     **ONE,
 )
 async def predict_alias(
-    request: Request, services: UseServices, model: ModelName, alias: AliasName, top: Top = 5
+    request: Request,
+    services: UseServices,
+    model: ModelName,
+    alias: AliasName,
+    top: Top = 5,
+    timeout: Timeout = None,
 ) -> Response:
-    return await _predict(request, services, model, top, alias=alias)
+    return await _predict(request, services, model, top, timeout, alias=alias)
 
 
 @router.put("/predict", include_in_schema=False)
 @router.post("/predict", summary="Classify pictures with many models at once", response_model=Predictions, **DOCUMENTED)
-async def predict_many(request: Request, services: UseServices, models: Models, top: Top = 5) -> Response:
+async def predict_many(
+    request: Request, services: UseServices, models: Models, top: Top = 5, timeout: Timeout = None
+) -> Response:
     """Stable versions answer, each as it does alone. Models that prepare pictures alike share the work."""
     names = _names(models)
     predictor = services.engine.get()
     for name in names:
         await run_in_threadpool(predictor.resolve, name)
+    predictor.refuse_when_busy(timeout)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
     labels = len(files) * len(names) * top
@@ -71,7 +87,7 @@ async def predict_many(request: Request, services: UseServices, models: Models, 
             f"An answer has at most {LABELS:,} labels; {len(files)} pictures, {len(names)} models and top={top} make "
             f"{labels:,}. Send fewer pictures, or lower top."
         )
-    predicted = await predictor.predict_many(names, files, top=top)
+    predicted = await unless_left(request, predictor.predict_many(names, files, top=top, timeout=timeout))
     return await _answer(lambda: Predictions(results=[Prediction.of(each) for each in predicted]), labels)
 
 
@@ -88,14 +104,23 @@ def _names(models: list[str]) -> list[str]:
 
 
 async def _predict(
-    request: Request, services: Services, model: str, top: int, *, version: int | None = None, alias: str | None = None
+    request: Request,
+    services: Services,
+    model: str,
+    top: int,
+    timeout: float | None,
+    *,
+    version: int | None = None,
+    alias: str | None = None,
 ) -> Response:
     predictor = services.engine.get()
     # Before megabytes are read for nothing. Which version answers is settled only when the prediction begins.
     await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
+    predictor.refuse_when_busy(timeout)
     limits = services.limits
     files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
-    predicted = await predictor.predict(model, files, version=version, alias=alias, top=top)
+    work = predictor.predict(model, files, version=version, alias=alias, top=top, timeout=timeout)
+    predicted = await unless_left(request, work)
     return await _answer(lambda: Prediction.of(predicted), len(files) * top)
 
 
