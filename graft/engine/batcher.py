@@ -52,20 +52,21 @@ class Batcher(Generic[Item, Answer]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, item: Item, start_by: float = float("inf")) -> Future[Answer]:
-        """Queue one item. Raises Unavailable once the batcher is closed.
+    def submit(self, items: Sequence[Item], start_by: float = float("inf")) -> list[Future[Answer]]:
+        """Queue items, next to each other. Raises Unavailable once the batcher is closed.
 
-        It is not run when its future was cancelled; nor after `start_by` (of `time.monotonic`), when its answer would
+        One is not run when its future was cancelled; nor after `start_by` (of `time.monotonic`), when its answer would
         come too late for whoever waits: it fails with TimeoutError.
         """
-        waiting: _Waiting[Item, Answer] = _Waiting(item, start_by)
+        queued: list[_Waiting[Item, Answer]] = [_Waiting(item, start_by) for item in items]
         with self._changed:
             if self._closed:
+                self._metrics.rejected("stopping")
                 raise Unavailable("Predictions are answered while the service runs; it is stopping. Ask again soon.")
-            self._queue.append(waiting)
+            self._queue.extend(queued)
             self._metrics.waiting(len(self._queue))
-            self._changed.notify()
-        return waiting.answer
+            self._changed.notify_all()
+        return [waiting.answer for waiting in queued]
 
     def close(self) -> None:
         """Answer what is queued, then stop."""

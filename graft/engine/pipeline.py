@@ -135,13 +135,11 @@ class Pipeline:
 
     async def _run(self, asked: Sequence[Asked], place: Place, deadline: float) -> Sequence[tuple[Array, ...]]:
         """Each one's answers, from the batches that they share with other callers' pictures."""
-        queued = []
-        for each in asked:
-            work = multiply_adds(each.branches)
-            answer = self._batcher.submit(each, deadline - self._admission.seconds(work))
+        works = [multiply_adds(each.branches) for each in asked]
+        answers = self._batcher.submit(asked, start_by=deadline - self._admission.seconds(max(works)))
+        for answer, work in zip(answers, works, strict=True):
             answer.add_done_callback(partial(place.done, work))
-            queued.append(answer)
-        return await _all(queued)
+        return await _all(answers)
 
     def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
         """On a device's own thread."""

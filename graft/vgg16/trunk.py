@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ class TensorFlowTrunk:
 
     A cut that comes into use splits its segment in two; splitting costs no time in a run, and no layer is held twice.
     At bfloat16 the features stay bfloat16 between segments, and are float32 again where they leave. Safe to call from
-    several threads; a segment is compiled once, when it is first run.
+    several threads; a segment is compiled once, when it is first run, and holds up none that are there already.
     """
 
     def __init__(self, weights: TrunkWeights, precision: Precision = "float32", device: str = "CPU:0") -> None:
@@ -63,8 +63,7 @@ class TensorFlowTrunk:
             name: (kernel.astype(precision, copy=False), bias.astype(precision, copy=False))
             for name, (kernel, bias) in weights.items()
         }
-        self._cuts = [INPUT]  # those in use, in the order of the chain
-        self._segments: dict[tuple[str, str], Segment] = {}
+        self._segments: Mapping[tuple[str, str], Segment] = {}  # by their ends; replaced, never changed
         self._compiling = threading.Lock()
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:
@@ -86,27 +85,35 @@ class TensorFlowTrunk:
         last = max(cuts, key=position)
         if min(map(position, cuts)) < position(start):
             raise ValueError(f"cuts must not come before {start}; received {', '.join(cuts)}.")
+        wanted = {start, *cuts}
+        while True:
+            segments = self._segments
+            in_use = sorted({*chain.from_iterable(segments), *wanted}, key=position)
+            stops = in_use[in_use.index(start) : in_use.index(last) + 1]
+            if all(ends in segments for ends in pairwise(stops)):
+                return [(end, segments[begin, end]) for begin, end in pairwise(stops)]
+            self._split(in_use, start, last)
+
+    def _split(self, in_use: Sequence[str], start: str, last: str) -> None:
+        """Compile what is missing between these cuts, while others run what there is; then change over at once.
+
+        A segment with a new cut inside is replaced by its parts.
+        """
         with self._compiling:
-            self._use({start, *cuts})
-            stops = self._cuts[self._cuts.index(start) : self._cuts.index(last) + 1]
-            return [(end, self._segment(begin, end)) for begin, end in pairwise(stops)]
-
-    def _use(self, cuts: Collection[str]) -> None:
-        """Make these cuts ends of segments; the segments that they split are let go."""
-        self._cuts = sorted({*self._cuts, *cuts}, key=position)
-        neighbours = set(pairwise(self._cuts))
-        self._segments = {ends: segment for ends, segment in self._segments.items() if ends in neighbours}
-
-    def _segment(self, start: str, end: str) -> Segment:
-        if (start, end) not in self._segments:
-            self._segments[start, end] = self._compile(start, end)
-        return self._segments[start, end]
+            held = self._segments
+            reached = [(start, last), *held]
+            self._segments = {
+                (begin, end): held.get((begin, end)) or self._compile(begin, end)
+                for begin, end in pairwise(sorted({*in_use, *chain.from_iterable(held)}, key=position))
+                if any(position(a) <= position(begin) and position(end) <= position(b) for a, b in reached)
+            }
 
     def _compile(self, start: str, end: str) -> Segment:
-        chain = between(start, end)
+        layers = between(start, end)
         # NumPy arrays used while tracing become constants of the graph; tensors or variables would be captured
         # as inputs, and the compiler could neither fold nor pre-pack them (69 against 77 ms a picture).
         signature = [tf.TensorSpec((None, *feature_shape(start)), self._entering(start))]
-        function = tf.function(lambda x: forward(x, chain, self._weights), input_signature=signature, autograph=False)
+        function = tf.function(lambda x: forward(x, layers, self._weights), input_signature=signature, autograph=False)
         segment: Segment = function.get_concrete_function()
+        segment(tf.zeros((1, *feature_shape(start)), self._entering(start)))  # optimized, and the weights laid out
         return segment

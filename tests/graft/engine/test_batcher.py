@@ -32,9 +32,9 @@ def device() -> Device:
 
 def fill(batcher: Batcher[int, int], device: Device, items: Sequence[int]) -> list[Future[int]]:
     """Submit 0, and the items while the device is busy with it."""
-    first = batcher.submit(0)
+    (first,) = batcher.submit([0])
     device.busy.wait()
-    return [first, *(batcher.submit(item) for item in items)]
+    return [first, *batcher.submit(items)]
 
 
 def test_what_waits_when_the_device_is_free_runs_as_one_batch(device: Device) -> None:
@@ -70,8 +70,8 @@ def test_an_error_reaches_its_batch_and_the_next_one_runs(device: Device) -> Non
 def test_a_device_that_answers_too_little_fails_its_batch_alone() -> None:
     batcher: Batcher[int, int] = Batcher([lambda items: [] if items == [1] else list(items)], batch_size=1)
     with pytest.raises(ValueError, match="zip"):
-        batcher.submit(1).result()
-    assert batcher.submit(2).result() == 2
+        batcher.submit([1])[0].result()
+    assert batcher.submit([2])[0].result() == 2
     batcher.close()
 
 
@@ -82,7 +82,7 @@ def test_close_answers_what_was_accepted_and_takes_no_more(device: Device) -> No
     batcher.close()
     assert [answer.result(timeout=0) for answer in answers] == [0, 2, 4, 6]
     with pytest.raises(Unavailable):
-        batcher.submit(4)
+        batcher.submit([4])
     batcher.close()
 
 
@@ -97,8 +97,9 @@ def test_kinds_share_no_batch_and_keep_their_order(device: Device) -> None:
 
 def test_what_was_not_begun_in_time_is_not_run(device: Device) -> None:
     batcher = Batcher([device.run], batch_size=3)
-    first, late = fill(batcher, device, [])[0], batcher.submit(1, start_by=time.monotonic())
-    in_time = batcher.submit(2, start_by=time.monotonic() + 3600)
+    (first,) = fill(batcher, device, [])
+    (late,) = batcher.submit([1], start_by=time.monotonic())
+    (in_time,) = batcher.submit([2], start_by=time.monotonic() + 3600)
     device.gate.set()
     with pytest.raises(TimeoutError):
         late.result()
@@ -119,7 +120,7 @@ def test_a_cancelled_item_takes_no_place_in_a_batch(device: Device) -> None:
 def test_each_device_works_on_its_own() -> None:
     one, two = Device(), Device()
     batcher = Batcher([one.run, two.run], batch_size=1)
-    answers = [batcher.submit(item) for item in (1, 2)]
+    answers = batcher.submit([1, 2])
     one.busy.wait()
     two.busy.wait()  # both at once
     one.gate.set()

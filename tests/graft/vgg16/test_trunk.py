@@ -131,6 +131,13 @@ def test_no_layer_is_held_twice_whatever_cuts_come_into_use(numbers: Features) -
     assert sorted(trunk._segments) == [
         ("block2_pool", "block4_pool"),
         ("block4_pool", "block5_conv2"),
+        ("block5_conv2", LAST),
         (INPUT, "block2_pool"),
-    ], "the last one is compiled when somebody runs it"
+    ]
     assert close(trunk.run(numbers, INPUT, [LAST])[LAST], whole)
+
+
+def test_what_nobody_has_asked_for_is_not_compiled(numbers: Features) -> None:
+    trunk = TensorFlowTrunk(random_trunk())
+    trunk.run(numbers, INPUT, ["block1_conv1"])
+    assert list(trunk._segments) == [(INPUT, "block1_conv1")]
