@@ -131,6 +131,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def stop_seconds(self) -> float:
+        """What the API may need from SIGTERM to its end: a drain, an accepted prediction's whole deadline, a margin."""
+        return self.predict_timeout_seconds + 10
+
+    @property
     def sqlalchemy_url(self) -> URL:
         if self.database_url is not None:
             return _database_address(self.database_url)

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 import httpx
 
-from graft.children import Command, Supervisor
+from graft.children import RULES, Command, Rules, Supervisor
 from graft.settings import Settings
 
 
@@ -109,5 +109,6 @@ def up(settings: Settings, say: Callable[[str], None]) -> int:
     announcement = Announcement(
         address(settings.host, port), everywhere=is_wildcard(settings.host), with_keys=bool(settings.api_keys), say=say
     )
-    supervisor = Supervisor(commands, environment={**os.environ, "GRAFT_PORT": str(port)}, say=say)
+    rules = Rules(grace=max(RULES.grace, settings.stop_seconds))
+    supervisor = Supervisor(commands, environment={**os.environ, "GRAFT_PORT": str(port)}, say=say, rules=rules)
     return supervisor.run(announcement.look)

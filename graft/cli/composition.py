@@ -4,6 +4,7 @@ import logging
 import signal
 import sqlite3
 import sys
+from math import ceil
 from tempfile import TemporaryFile
 
 import typer
@@ -36,7 +37,8 @@ def run_api(settings: Settings, log_level: str) -> None:
         log_level=log_level,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=5,  # and the drain before it, inside the supervisor's grace
+        # What was accepted has its whole deadline; with the drain before it, that is inside the supervisor's grace.
+        timeout_graceful_shutdown=ceil(settings.predict_timeout_seconds) + 2,
     )
 
 

@@ -202,6 +202,7 @@ def test_sigterm_turns_ready_off_at_once_and_finishes_what_was_accepted(
                 pass
             check_problem(answer, 503, "shutting down")
             assert httpx.get(f"{mortal.url}/api/v1/models").status_code == 200
+            assert httpx.post(f"{mortal.url}/api/v1/embed", content=jpeg("discs", 1)).status_code == 200
             jobs.event(running.id, running.fence, "epoch", {"epoch": 1})
             assert "event: epoch" in lines
             assert not [line for line in lines if line.startswith("event")]  # its end, and no error

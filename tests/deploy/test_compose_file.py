@@ -82,7 +82,7 @@ def test_it_shares_one_home_and_waits_for_the_servers(service: dict[str, Any]) -
 
 @graft_service
 def test_it_has_the_time_to_stop_in_good_order(service: dict[str, Any]) -> None:
-    assert float(service["stop_grace_period"].removesuffix("s")) >= RULES.grace
+    assert float(service["stop_grace_period"].removesuffix("s")) >= max(RULES.grace, Settings().stop_seconds)
 
 
 def test_those_that_are_asked_have_health_checks() -> None:
