@@ -27,6 +27,7 @@ def command(call: Call[Any], url: str, key: str | None) -> str:
         words.append("-N -H 'Accept: text/event-stream'")
     if call.json is not None:
         words.append(f"-H 'Content-Type: application/json' -d {_quoted(json.dumps(call.json))}")
+    words += [f"-H {_quoted(f'{name}: {value}')}" for name, value in call.headers().items()]
     words += [f"-F {_quoted(_form_file(picture.path or picture.name))}" for picture in call.pictures]
     before = ""
     if call.body:

@@ -8,7 +8,7 @@ import typer
 
 from graft.cli import curl as curls
 from graft.cli.ending import asking
-from graft.cli.options import URL, Curl, Json, Key, Limit, Url
+from graft.cli.options import URL, Curl, Json, Key, Limit, Timeout, Url
 from graft.cli.terminal import instant, line, show_fields, show_list, show_one, show_table
 from graft.client import Model, Prediction, calls
 from graft.client.answers import Answer
@@ -27,6 +27,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="How many labels for each picture.")] = 5,
     version: Annotated[int | None, typer.Option("--version", min=1, help="A version; the stable one, else.")] = None,
     alias: Annotated[str | None, typer.Option("--alias", help="The version that an alias points at.")] = None,
+    timeout: Timeout = None,
     url: Url = URL,
     key: Key = None,
     json: Json = False,
@@ -36,14 +37,15 @@ def predict(
     with asking(url, key) as client:
         if curl:
             for batch in batches(pictures):
-                line(curls.command(calls.predict(model, batch, top=top, version=version, alias=alias), url, key))
+                call = calls.predict(model, batch, top=top, version=version, alias=alias, timeout=timeout)
+                line(curls.command(call, url, key))
             return
         answered: list[Prediction] = []
         try:
             for batch in batches(map(_named, pictures)):
-                chosen = answered[0].version if answered else version
-                answer = client.predict(model, batch, top=top, version=chosen, alias=None if answered else alias)
-                answered.append(answer)
+                if answered:
+                    version, alias = answered[0].version, None
+                answered.append(client.predict(model, batch, top=top, version=version, alias=alias, timeout=timeout))
         finally:  # what came before a refusal is not lost
             if answered:
                 entries = [entry for answer in answered for entry in answer.predictions]
@@ -55,6 +57,7 @@ def embed(
     pictures: Pictures,
     layer: Annotated[str, typer.Option("--layer", help="A layer of the trunk.")] = "block5_pool",
     pooling: Annotated[str, typer.Option("--pooling", help="avg, max, or flatten.")] = "avg",
+    timeout: Timeout = None,
     url: Url = URL,
     key: Key = None,
     _json: Annotated[bool, typer.Option("--json", help="As it is anyway.")] = False,
@@ -64,9 +67,9 @@ def embed(
     with asking(url, key) as client:
         if curl:
             for batch in batches(pictures):
-                line(curls.command(calls.embed(batch, layer=layer, pooling=pooling), url, key))
+                line(curls.command(calls.embed(batch, layer=layer, pooling=pooling, timeout=timeout), url, key))
             return
-        answer = client.embed(map(_named, pictures), layer=layer, pooling=pooling)
+        answer = client.embed(map(_named, pictures), layer=layer, pooling=pooling, timeout=timeout)
     line(answer.model_copy(update={"embeddings": _as_given(answer.embeddings, pictures)}).model_dump_json())
 
 
@@ -126,6 +129,9 @@ def _details(model: Model) -> None:
     ]
     line("")
     show_table(("VERSION", "STATUS", "VALIDATION", "TEST", "CREATED"), rows)
+    for each in model.versions:
+        if each.problem:
+            line(f"\nVersion {each.version} is {each.status}: {each.problem}")
 
 
 def _aliases(model: Model) -> str:

@@ -14,6 +14,10 @@ Key = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else on stdout.")]
 Curl = Annotated[bool, typer.Option("--curl", help="Print the curl that does the same, instead of doing it.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", help="Seconds for one request, from when the service has it; then it is given up."),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="List so many at most.")]
 
 Name = Annotated[str | None, typer.Option("--name", help="The dataset's name; the folder's, unless given.")]

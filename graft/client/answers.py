@@ -152,9 +152,12 @@ class Embeddings(Answer):
 
 
 class Version(Answer):
+    """`problem`: why a version that is corrupt, or in quarantine, does not answer."""
+
     version: int
     created_at: datetime | None = None
     status: str = "available"
+    problem: str | None = None
     metrics: dict[str, Any] | None = None
 
 

@@ -176,6 +176,7 @@ def predict(
     top: int = 5,
     version: int | None = None,
     alias: str | None = None,
+    timeout: float | None = None,
 ) -> Call[Prediction]:
     """What is in these pictures, as many as the service takes in one request."""
     if version is not None and alias is not None:
@@ -186,19 +187,23 @@ def predict(
     elif alias is not None:
         chosen = ("aliases", alias)
     path = _path("models", model, *chosen, "predict")
-    return Call("POST", path, _answer(Prediction), {"top": top}, pictures=_pictures(pictures))
+    return Call("POST", path, _answer(Prediction), {"top": top}, pictures=_pictures(pictures), deadline=timeout)
 
 
-def predict_many(models: Sequence[str], pictures: Pictures, *, top: int = 5) -> Call[Predictions]:
-    """The same pictures asked of many models."""
+def predict_many(
+    models: Sequence[str], pictures: Pictures, *, top: int = 5, timeout: float | None = None
+) -> Call[Predictions]:
+    """The same pictures asked of many models. `timeout`: seconds after which the service shall give it up."""
     query = _given(models=",".join(models), top=top)
-    return Call("POST", "/predict", _answer(Predictions), query, pictures=_pictures(pictures))
+    return Call("POST", "/predict", _answer(Predictions), query, pictures=_pictures(pictures), deadline=timeout)
 
 
-def embed(pictures: Pictures, *, layer: str = "block5_pool", pooling: str = "avg") -> Call[Embeddings]:
+def embed(
+    pictures: Pictures, *, layer: str = "block5_pool", pooling: str = "avg", timeout: float | None = None
+) -> Call[Embeddings]:
     """The trunk's features at a layer, for each picture."""
     query = {"layer": layer, "pooling": pooling}
-    return Call("POST", "/embed", _answer(Embeddings), query, pictures=_pictures(pictures))
+    return Call("POST", "/embed", _answer(Embeddings), query, pictures=_pictures(pictures), deadline=timeout)
 
 
 def models(*, limit: int = 50, after: str | None = None) -> Call[Page[Model]]:

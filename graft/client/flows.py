@@ -128,12 +128,16 @@ async def predict(
     top: int = 5,
     version: int | None = None,
     alias: str | None = None,
+    timeout: float | None = None,
 ) -> Prediction:
-    """What is in these pictures: paths, or bytes. As many requests as it takes, all answered by one version."""
+    """What is in these pictures: paths, or bytes. As many requests as it takes, all answered by one version.
+
+    `timeout`: seconds after which the service shall give a request up.
+    """
     last: Prediction | None = None
     entries: list[PicturePrediction] = []
     for batch in batches(pictures):
-        last = await session.ask(calls.predict(model, batch, top=top, version=version, alias=alias))
+        last = await session.ask(calls.predict(model, batch, top=top, version=version, alias=alias, timeout=timeout))
         version, alias = last.version, None
         entries += last.predictions
     if last is None:
@@ -142,13 +146,21 @@ async def predict(
 
 
 async def embed(
-    session: Session, pictures: Pictures, *, layer: str = "block5_pool", pooling: str = "avg"
+    session: Session,
+    pictures: Pictures,
+    *,
+    layer: str = "block5_pool",
+    pooling: str = "avg",
+    timeout: float | None = None,
 ) -> Embeddings:
-    """The trunk's features at a layer, for each picture: paths, or bytes. As many requests as it takes."""
+    """The trunk's features at a layer, for each picture: paths, or bytes. As many requests as it takes.
+
+    `timeout`: seconds after which the service shall give a request up.
+    """
     last: Embeddings | None = None
     entries: list[Embedding] = []
     for batch in batches(pictures):
-        last = await session.ask(calls.embed(batch, layer=layer, pooling=pooling))
+        last = await session.ask(calls.embed(batch, layer=layer, pooling=pooling, timeout=timeout))
         entries += last.embeddings
     if last is None:
         raise no_pictures()

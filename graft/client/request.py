@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -19,7 +20,7 @@ class Call(Generic[T]):
     """One request and the meaning of its answer.
 
     path: below /api/v1, percent-encoded; creates: send an Idempotency-Key, so that a repetition makes no second thing;
-    timeout: seconds without a byte of an answer.
+    timeout: seconds without a byte of an answer; deadline: seconds after which the service shall give a prediction up.
     """
 
     method: str
@@ -33,3 +34,10 @@ class Call(Generic[T]):
     accept: str = "application/json"
     creates: bool = False
     timeout: float = 60.0
+    deadline: float | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Those that the call itself asks for, but its form of answer and of body."""
+        if self.deadline is None:
+            return {}
+        return {"X-Request-Timeout": format(Decimal(str(self.deadline)), "f")}

@@ -173,7 +173,7 @@ def _request(
     content: Any,
     extensions: Mapping[str, Any] | None = None,
 ) -> httpx.Request:
-    sent = {"Accept": call.accept, **headers}
+    sent = {"Accept": call.accept, **call.headers(), **headers}
     if call.body:
         sent |= {"Content-Type": call.body.media_type, "Content-Length": str(call.body.size)}
     return build(
@@ -184,7 +184,7 @@ def _request(
         content=content,
         files=[("file", (picture.name, picture.data)) for picture in call.pictures] or None,
         headers=sent,
-        timeout=httpx.Timeout(call.timeout, connect=5.0),
+        timeout=httpx.Timeout(call.timeout + (call.deadline or 0), connect=5.0),
         extensions=dict(extensions or {}),
     )
 

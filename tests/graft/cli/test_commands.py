@@ -126,6 +126,21 @@ def test_lists_are_columns_that_a_program_can_read(graft: Graft, service: Servic
     assert graft("jobs", "--limit", "1", "--model", "nothing").stdout == "JOB  KIND  STATE  ABOUT  PROGRESS  CREATED\n"
 
 
+def test_a_model_says_what_is_wrong_with_a_version(graft: Graft, service: Service) -> None:
+    version = service.publish("unwell")
+    service.predictor.broken["unwell"] = {version: "Its answers must be finite; they are not."}
+    shown = graft("models", "unwell").stdout
+    assert shown.endswith(f"\n\nVersion {version} is quarantined: Its answers must be finite; they are not.\n")
+
+
+def test_a_deadline_goes_along_with_pictures(graft: Graft, service: Service, picture: Path) -> None:
+    for command in ("predict", "embed"):
+        service.predictor.timeouts.clear()
+        graft(command, *[picture] * 33, "--timeout", "2.5")
+        assert service.predictor.timeouts == [2.5] * 4
+    assert "must be seconds above 0" in graft("predict", picture, "--timeout", "0", code=4).stderr
+
+
 def test_json_is_what_the_service_says(graft: Graft, picture: Path) -> None:
     answer = json.loads(graft("predict", picture, "--json", "--top", "1").stdout)
     assert (answer["model"], answer["version"]) == ("vgg16", 1)

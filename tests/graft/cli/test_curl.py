@@ -108,6 +108,16 @@ def test_pictures_are_asked_about(guarded: Service, tmp_path: Path) -> None:
     assert json.loads(run(printed(guarded, "models", "vgg16")))["name"] == "vgg16"
 
 
+def test_a_deadline_is_printed_too(guarded: Service, tmp_path: Path) -> None:
+    picture = write(tmp_path, {"a.jpg": jpeg("discs", 1)}) / "a.jpg"
+    for command in ("predict", "embed"):
+        guarded.predictor.timeouts.clear()
+        line = printed(guarded, command, picture, "--timeout", "2.5")
+        assert "-H 'X-Request-Timeout: 2.5'" in line
+        run(line)
+        assert guarded.predictor.timeouts == [2.5, 2.5]
+
+
 def test_without_a_key_none_is_asked_of_the_environment(service: Service) -> None:
     result = CliRunner().invoke(app, ["jobs", "--curl", "--url", service.url])
     assert result.stdout == f"curl -sS {shlex.quote(service.url + '/api/v1/jobs?limit=20')}\n"

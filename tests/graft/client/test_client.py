@@ -170,6 +170,17 @@ def test_a_single_picture_needs_no_list(client: Client, picture: Path) -> None:
         assert len(client.predict("vgg16", one).predictions) == 1
 
 
+def test_a_caller_says_after_how_long_a_request_is_given_up(service: Service, client: Client, picture: Path) -> None:
+    service.predictor.timeouts.clear()
+    client.predict("vgg16", picture, timeout=2)
+    client.predict_many(["vgg16"], picture, timeout=0.00001)
+    client.embed(picture, timeout=1e3)
+    client.embed(picture)
+    assert service.predictor.timeouts[::2] == [2.0, 0.00001, 1000.0, None]
+    with pytest.raises(ApiError, match=r"X-Request-Timeout must be seconds above 0 in decimals; received '-1'\."):
+        client.predict("vgg16", picture, timeout=-1)
+
+
 def test_lists_go_on_from_page_to_page(service: Service, client: Client) -> None:
     jobs = service.services.jobs
     made = [jobs.create("train", model="paged").id for _ in range(53)]
