@@ -46,7 +46,7 @@ def follow(text: str, service: Service, place: Path) -> list[str]:
 
 def test_the_api_by_curl(service: Service, place: Path) -> None:
     answers = follow((DOCS / "api.md").read_text(), service, place)
-    assert len(answers) == 17
+    assert len(answers) == 18
     assert all(answer.startswith("{") for answer in answers)
     assert np.load(place / "features.npy").dtype == np.float32
 
