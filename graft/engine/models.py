@@ -1,77 +1,182 @@
-"""The grafts in memory: loaded on first use, once however many ask; the least recently used are let go."""
+"""The grafts in memory: which version answers for a model, and what happens to one that cannot."""
 
-import threading
-from collections import OrderedDict
+import logging
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graft.engine.memory import Memory
 from graft.engine.metrics import EngineMetrics
-from graft.registry import ModelCard, Registry
+from graft.engine.quarantine import Quarantine
+from graft.errors import CorruptVersion, InvalidInput, NotFound, Unavailable
+from graft.registry import STABLE, ModelCard, Registry
 from graft.types import InputKey
-from graft.vgg16.heads import Graft
+
+if TYPE_CHECKING:
+    from graft.vgg16.heads import Graft
+
+logger = logging.getLogger(__name__)
+
+# From its begin; then whoever asks for a model that nothing else answers for is told to come again.
+LOADING_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A version of a model, ready to answer."""
+    """A version of a model, ready to answer. input.precision: what it is served at."""
 
-    graft: Graft
+    graft: "Graft"
     input: InputKey
     classes: tuple[str, ...]
 
 
+Answering = tuple[int, LoadedModel]  # and the version that it is
 Prepare = Callable[[ModelCard, Mapping[str, np.ndarray]], LoadedModel]
 
 
 class Models:
-    """Loads versions from the registry and keeps them within `memory_bytes` of weights. Safe to call from threads."""
+    """Loads versions from the registry on first use and keeps them within `memory_bytes` of weights.
 
-    def __init__(self, registry: Registry, *, memory_bytes: int, prepare: Prepare, metrics: EngineMetrics) -> None:
+    prepare: makes a model of what the registry holds and runs it once; CorruptVersion, ValueError, LookupError and
+    InvalidInput from it say that the version is unfit, anything else that it did not work this time. patience: seconds
+    for which callers wait for a version that is being loaded, while the one that answered before could. Safe to call
+    from threads.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        memory_bytes: int,
+        prepare: Prepare,
+        metrics: EngineMetrics,
+        patience: float = 1.0,
+    ) -> None:
         self._registry = registry
         self._prepare = prepare
         self._metrics = metrics
-        self._memory_bytes = memory_bytes
-        self._models: OrderedDict[tuple[str, int], Future[LoadedModel]] = OrderedDict()
-        self._lock = threading.Lock()  # held to look and to note, never while a version is loaded
+        self._patience = patience
+        self._quarantine = Quarantine(registry.signature, metrics)
+        self._memory = Memory(self._load, _nbytes, memory_bytes=memory_bytes, metrics=metrics)
+        self._answered: dict[tuple[str, str], int] = {}  # model and alias -> the version that did last
 
-    def quarantined(self, model: str) -> dict[int, str]:  # noqa: ARG002
-        return {}
+    def get(self, model: str, *, version: int | None = None, alias: str | None = None) -> Answering:
+        """The version that answers, and the model itself; blocks while that is loaded.
 
-    def get(self, model: str, *, version: int | None = None, alias: str | None = None) -> tuple[int, LoadedModel]:
-        """Raises NotFound, CorruptVersion."""
-        key = (model, self._registry.resolve(model, version=version, alias=alias))
-        with self._lock:
-            first = key not in self._models
-            future = self._models.setdefault(key, Future())
-            self._models.move_to_end(key)
-        if first:
-            self._fill(key, future)
-        return key[1], future.result()
-
-    def _fill(self, key: tuple[str, int], future: Future[LoadedModel]) -> None:
+        An alias, `stable` where none is named, is answered for by the version that it points at. While that is being
+        loaded for longer than the patience, or where it cannot be, it is the one that answered before; where `stable`
+        follows the newest version, it is the newest that is fit. Raises NotFound; CorruptVersion with the reason when
+        no version that may answer is fit; Unavailable when one takes too long to load.
+        """
         try:
-            loaded = self._load(*key)
-        except BaseException as error:
-            with self._lock:
-                self._models.pop(key, None)
-            future.set_exception(error)
-            return
-        future.set_result(loaded)
-        with self._lock:
-            self._let_go()
+            if version is not None:
+                return self._ready(model, version, LOADING_SECONDS)
+            return self._behind(model, STABLE if alias is None else alias)
+        except NotFound:
+            self._forget_deleted(model)
+            raise
 
-    def _load(self, model: str, version: int) -> LoadedModel:
-        return self._prepare(self._registry.card(model, version), self._registry.weights(model, version))
+    def quarantined(self, model: str) -> dict[int, str]:
+        """The versions that were found unfit and have not changed since, each with the reason."""
+        return self._quarantine.reasons(model)
 
-    def _let_go(self) -> None:
-        """Drop the least recently used of those that are loaded, but never the newest one, however large."""
-        loaded = {key: future.result().graft.nbytes for key, future in self._models.items() if future.done()}
-        total = sum(loaded.values())
-        for key in list(loaded)[:-1]:
-            if total <= self._memory_bytes:
-                return
-            total -= loaded[key]
-            del self._models[key]
+    def _behind(self, model: str, alias: str) -> Answering:
+        """What answers for an alias."""
+        last = self._answered.get((model, alias))
+        problems: dict[int, Exception] = {}
+        for version in self._registry.candidates(model, alias):
+            try:
+                answering = self._ready(model, version, self._seconds(model, version, last))
+            except (NotFound, CorruptVersion) as error:
+                problems[version] = error
+            except Exception as error:  # not the version's fault, so an older one would be no better
+                problems[version] = error
+                break
+            else:
+                self._note(model, alias, version)
+                return answering
+        problem = next((each for each in problems.values() if not isinstance(each, NotFound)), None)
+        if problem is None:
+            raise next(iter(problems.values()))
+        if last is not None and last not in problems:
+            with suppress(Exception):  # the first problem says more
+                return self._ready(model, last, LOADING_SECONDS)
+        raise problem
+
+    def _ready(self, model: str, version: int, seconds: float) -> Answering:
+        """A version once it is loaded, if that takes at most so many seconds from when it began."""
+        self._registry.resolve(model, version=version)
+        if reason := self._quarantine.reason(model, version):
+            raise CorruptVersion(reason)
+        loading = self._memory.fetch((model, version))
+        if not loading.ended(seconds):
+            raise Unavailable(
+                f"A model must be loaded before it answers; {model!r} version {version} still is. Ask again soon.",
+                retry_after=5,
+            )
+        return version, loading.future.result()
+
+    def _seconds(self, model: str, version: int, last: int | None) -> float:
+        """How long to wait for a version: not for long, where the one that answered last could at once."""
+        could = last is not None and last != version and (model, last) in self._memory and self._exists(model, last)
+        return self._patience if could else LOADING_SECONDS
+
+    def _note(self, model: str, alias: str, version: int) -> None:
+        if self._answered.get((model, alias)) != version:
+            self._answered[model, alias] = version
+            self._forget_deleted(model)
+
+    def _forget_deleted(self, model: str) -> None:
+        """Free what is kept of versions that are no more."""
+        for key in self._memory.there():
+            if key[0] == model and not self._exists(*key):
+                self._memory.forget(key)
+        for (name, alias), version in list(self._answered.items()):
+            if name == model and not self._exists(name, version):
+                self._answered.pop((name, alias), None)
+        self._quarantine.reasons(model)
+
+    def _exists(self, model: str, version: int) -> bool:
+        try:
+            self._registry.resolve(model, version=version)
+        except NotFound:
+            return False
+        return True
+
+    def _load(self, key: tuple[str, int]) -> LoadedModel:
+        model, version = key
+        signature = self._registry.signature(model, version)
+        if reason := self._quarantine.reason(model, version):
+            raise CorruptVersion(reason)
+        started = time.perf_counter()
+        try:
+            loaded = self._made(model, version)
+        except CorruptVersion as error:
+            logger.warning("not served: %s", error)
+            self._quarantine.add(model, version, signature, str(error))
+            raise
+        except NotFound:  # deleted meanwhile
+            raise
+        except Exception:
+            logger.warning("%r version %d could not be loaded this time", model, version, exc_info=True)
+            raise
+        self._metrics.loaded(time.perf_counter() - started)
+        return loaded
+
+    def _made(self, model: str, version: int) -> LoadedModel:
+        card, weights = self._registry.load(model, version)
+        try:
+            return self._prepare(card, weights)
+        except (ValueError, LookupError, InvalidInput) as error:
+            raise CorruptVersion(
+                f"A version must answer a blank picture to be served; {model!r} version {version} did not: {error}. "
+                "Train it again, or delete it."
+            ) from error
+
+
+def _nbytes(model: LoadedModel) -> int:
+    return model.graft.nbytes

@@ -1,0 +1,103 @@
+"""What was loaded, within a budget of bytes: each thing once, however many ask; the least recently used are let go."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from graft.engine.metrics import EngineMetrics
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Loading(Generic[T]):
+    """A thing that is being loaded, was loaded, or could not be. started: by the monotonic clock, seconds."""
+
+    future: Future[T]
+    started: float
+
+    def ended(self, within: float) -> bool:
+        """Wait until it has, or until so many seconds after it began; whether it has."""
+        if not self.future.done():
+            wait([self.future], max(0.0, self.started + within - time.monotonic()))
+        return self.future.done()
+
+
+class Memory(Generic[K, T]):
+    """Things by their keys. Safe to call from threads; a reader keeps what it was given, also when it is let go.
+
+    load: makes a thing, in a thread of its own, so that a disk that hangs holds up nobody who asks for another one.
+    nbytes: of a thing; memory_bytes: of all of them. What was loaded last stays, however large it is.
+    """
+
+    def __init__(
+        self, load: Callable[[K], T], nbytes: Callable[[T], int], *, memory_bytes: int, metrics: EngineMetrics
+    ) -> None:
+        self._load = load
+        self._size = nbytes
+        self._memory_bytes = memory_bytes
+        self._metrics = metrics
+        self._things: OrderedDict[K, Loading[T]] = OrderedDict()
+        self._nbytes = 0
+        self._lock = threading.Lock()  # held to look and to note, never while a thing is loaded
+
+    def __contains__(self, key: K) -> bool:
+        """Whether it is there, so that nobody would wait."""
+        with self._lock:
+            return key in self._things and self._things[key].future.done()
+
+    def there(self) -> list[K]:
+        """The keys of what is."""
+        with self._lock:
+            return [key for key, thing in self._things.items() if thing.future.done()]
+
+    def fetch(self, key: K) -> Loading[T]:
+        """What is there or on its way; else it begins to be loaded."""
+        with self._lock:
+            thing = self._things.get(key)
+            if thing is None:
+                thing = Loading(Future(), time.monotonic())
+                threading.Thread(target=self._fill, args=(key, thing.future), name=f"load {key}", daemon=True).start()
+                self._things[key] = thing
+            self._things.move_to_end(key)
+        return thing
+
+    def forget(self, key: K) -> None:
+        """Let one go that nobody will ask for again."""
+        with self._lock:
+            if key in self._things and self._things[key].future.done():
+                self._drop(key)
+                self._count()
+
+    def _fill(self, key: K, future: Future[T]) -> None:
+        try:
+            thing = self._load(key)
+        except BaseException as error:
+            with self._lock:
+                del self._things[key]
+            future.set_exception(error.with_traceback(None))  # its frames hold all that was read
+            return
+        with self._lock:
+            future.set_result(thing)
+            self._things.move_to_end(key)
+            self._nbytes += self._size(thing)
+            self._let_go(key)
+
+    def _let_go(self, newest: K) -> None:
+        for key in [key for key, thing in self._things.items() if thing.future.done() and key != newest]:
+            if self._nbytes <= self._memory_bytes:
+                break
+            self._drop(key)
+            self._metrics.evicted()
+        self._count()
+
+    def _drop(self, key: K) -> None:
+        self._nbytes -= self._size(self._things.pop(key).future.result())
+
+    def _count(self) -> None:
+        self._metrics.models(sum(thing.future.done() for thing in self._things.values()), self._nbytes)
