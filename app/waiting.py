@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable
+from math import inf
 from typing import Annotated, TypeVar
 
 import anyio
@@ -12,14 +13,14 @@ from starlette.requests import ClientDisconnect
 
 T = TypeVar("T")
 HEADER = "X-Request-Timeout"
-_DECIMAL = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+_DECIMAL = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def _seconds(value: object) -> object:
     if not isinstance(value, str):  # the header is not there
         return value
     seconds = float(value) if _DECIMAL.fullmatch(value) else 0.0
-    if not seconds:
+    if not 0 < seconds < inf:
         raise ValueError(
             f"{HEADER} must be seconds above 0 in decimals; received {value[:100]!r}. "
             "Write 2.5, say, or leave it out to wait as long as the service does."

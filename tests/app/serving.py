@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.main import create_app
 from graft.engine.answers import Prediction
 from graft.registry import Registry
-from tests.app.conftest import BrightnessPredictor
+from tests.app.brightness import BrightnessPredictor
 
 
 class GatedPredictor(BrightnessPredictor):

@@ -29,7 +29,8 @@ from graft.errors import MissingWeights, Unavailable
 from graft.jobs import Jobs, State
 from graft.settings import Settings
 from graft.stores import Stores
-from tests.app.conftest import BrightnessPredictor, Client, StartClient, check_problem
+from tests.app.brightness import BrightnessPredictor
+from tests.app.conftest import Client, StartClient, check_problem
 from tests.drawing import jpeg
 
 # As Prometheus 3 sends it.

@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from graft.settings import Settings
-from tests.app.conftest import BrightnessPredictor, Client
+from tests.app.brightness import BrightnessPredictor
+from tests.app.conftest import Client
 
 
 class Service(Client):
