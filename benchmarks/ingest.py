@@ -9,7 +9,6 @@ the sign-language digits (JPEG, 100 x 100), once for drawn JPEGs of the size tha
 """
 
 import argparse
-import io
 import os
 import statistics
 import sys
@@ -19,10 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import PIL
 from PIL import Image
 
+from benchmarks.pictures import MEAN_SIZE, photos
 from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Datasets
 from graft.images import cores
@@ -30,7 +29,6 @@ from tests.graft.datasets.filling import create
 from tests.monitors import Recorder
 
 WANTED = 0.8
-MEAN_SIZE = (500, 375)  # of ImageNet's pictures, most often
 
 
 def main() -> None:
@@ -45,7 +43,8 @@ def main() -> None:
     compare(
         "digits, 100 x 100", {str(p.relative_to(digits)): p.read_bytes() for p in digits.glob("*/*/*")}, asked.rounds
     )
-    compare(f"drawn, {MEAN_SIZE[0]} x {MEAN_SIZE[1]}", drawn(asked.pictures), asked.rounds)
+    drawn = {f"{i % 4}/{i}.jpg": data for i, data in enumerate(photos(asked.pictures))}
+    compare(f"drawn, {MEAN_SIZE[0]} x {MEAN_SIZE[1]}", drawn, asked.rounds)
 
 
 def compare(title: str, files: Mapping[str, bytes], rounds: int) -> None:
@@ -105,19 +104,6 @@ def timed(run: Callable[[], None]) -> tuple[float, float]:
     started, used = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - started, time.process_time() - used
-
-
-def drawn(pictures: int) -> dict[str, bytes]:
-    """Soft colours under fine noise, of which a JPEG takes about as many bytes as of a photo."""
-    rng = np.random.default_rng(0)
-    files = {}
-    for number in range(pictures):
-        soft = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(MEAN_SIZE, Image.Resampling.BICUBIC)
-        noisy = np.asarray(soft) + rng.normal(0, 12, (*MEAN_SIZE[::-1], 3))
-        buffer = io.BytesIO()
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
-        files[f"{number % 4}/{number}.jpg"] = buffer.getvalue()
-    return files
 
 
 if __name__ == "__main__":
