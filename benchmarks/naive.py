@@ -6,6 +6,7 @@
 """
 
 import os
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def add_endpoints(app: FastAPI, path: str, model: Any) -> None:
 
 
 def read(file: UploadFile) -> np.ndarray:
-    picture = load_img(file.file, target_size=(224, 224))
+    picture = load_img(BytesIO(file.file.read()), target_size=(224, 224))
     numbers: np.ndarray = preprocess_input(np.expand_dims(img_to_array(picture), axis=0))
     return numbers
 

@@ -28,6 +28,7 @@ from benchmarks.service import Server, graft_api
 from benchmarks.wire import Answer, post
 
 BUSY = 503
+AT_ONCE = 0.1  # seconds
 CLIENTS = 32
 LEAVING = 0.2  # share of the clients that hang up
 PROBES = 1000
@@ -57,6 +58,11 @@ class Overload:
     def late(self) -> list[Answer]:
         """Answered after the deadline, counted from the client's first byte."""
         return [answer for answer in self.answered if answer.seconds > self.deadline]
+
+    @property
+    def hesitant(self) -> list[Answer]:
+        """Refused, but not at once: they were accepted, and it came to nothing."""
+        return [answer for answer in self.refused if answer.seconds > AT_ONCE]
 
     @property
     def wrong(self) -> Counter[str]:
@@ -119,7 +125,7 @@ def report(found: Overload, capacity: float, seconds: float) -> None:
     )
     print(
         f"200: {said(found.answered)}; {len(found.late)} after the deadline of {found.deadline:g} s; wanted none\n"
-        f"503: {said(found.refused)}\n"
+        f"503: {said(found.refused)}; {len(found.hesitant)} of them after more than {AT_ONCE * 1e3:g} ms\n"
         f"anything else: {dict(found.wrong) or 'none'}; wanted none"
     )
     print(
