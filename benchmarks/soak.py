@@ -14,6 +14,7 @@ import asyncio
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -38,6 +39,7 @@ ROOM = 8  # of them in memory
 FAVOURITES, STRAY = 6, 0.05  # models that are asked most at a time, and the share of questions that go to any of all
 EVERY = 200  # predictions: a new version
 CLIENTS = 32
+CLOSING = 0.5  # seconds that the service has to close what the clients have closed
 JUST_NOW = 4  # files that are being read, at a look
 
 
@@ -85,6 +87,7 @@ def real(home: Path, predictions: int) -> list[Usage]:
         neighbours, answered, looks = Neighbours(server.pid), 0, []
         while answered < predictions:
             answered += len(closed_loop(server.port, requests, 8, 5).answers)
+            time.sleep(CLOSING)
             if answered >= WARM_UP * predictions:
                 looks.append(server.usage())
         print(neighbours)
