@@ -24,12 +24,13 @@ class TinyTrunk:
 
 
 class Gate:
-    """Makes tiny trunks that wait, once it is shut, until it is opened again; `entered` says that one waits."""
+    """Makes tiny trunks that wait, once it is shut, until it is opened again."""
 
     def __init__(self) -> None:
-        self.entered, self._open = threading.Event(), threading.Event()
+        self._open = threading.Event()
         self._open.set()
-        self.pictures = 0  # that have entered
+        self.pictures = 0  # that have come to it
+        self.batches = 0
 
     def shut(self) -> None:
         self._open.clear()
@@ -37,14 +38,16 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
+    def reached(self, batches: int) -> bool:
+        return self.batches >= batches
+
     def trunk(self, precision: Precision, device: str) -> "GatedTrunk":
         return GatedTrunk(precision, device, self)
 
     def pass_through(self, pictures: int) -> None:
         self.pictures += pictures
-        if not self._open.is_set():
-            self.entered.set()
-            self._open.wait()
+        self.batches += 1
+        self._open.wait()
 
 
 class GatedTrunk(TinyTrunk):

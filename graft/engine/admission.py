@@ -19,25 +19,33 @@ class Admission:
     """Takes work as long as its estimated wait is within what the caller gives it.
 
     Work is counted in multiply-adds; how long one takes is measured as batches run. Safe to call from many threads.
-    devices: how many work at the same time.
+    devices: how many work at the same time. lanes: batches that a device works on at the same time.
     """
 
-    def __init__(self, devices: int = 1) -> None:
+    def __init__(self, devices: int = 1, lanes: int = 1) -> None:
         self._devices = devices
+        self._lanes = lanes
         self._waiting = 0.0  # multiply-adds admitted and not done
         self._pictures = 0
         self._rate: float | None = None  # seconds a multiply-add on one device
+        self._ended: dict[str, float] = {}  # when each device's last batch did
         self._lock = threading.Lock()
 
-    def ran(self, work: float, seconds: float) -> None:
-        """Learn from a batch that a device has run."""
+    def ran(self, work: float, began: float, ended: float, device: str) -> None:
+        """Learn from a batch, and when it began and ended on its device, of whose batches the ends come in order."""
         with self._lock:
-            measured = seconds / work
+            alone = ended - max(began, self._ended.get(device, began))  # not what another lane has been counted for
+            self._ended[device] = ended
+            measured = alone / work
             self._rate = measured if self._rate is None else self._rate + NEWEST * (measured - self._rate)
 
     def seconds(self, work: float) -> float:
         """How long a device takes for it, as of late; 0 before anything was measured."""
         return work * (self._rate or 0.0)
+
+    def latest_start(self, work: float, deadline: float) -> float:
+        """When it must begin to be done by then, while the device's other lanes are as busy."""
+        return deadline - self.seconds(work) * self._lanes
 
     def wait(self, work: float) -> float:
         """Seconds until this work would be done, behind what waits."""

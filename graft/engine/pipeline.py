@@ -25,6 +25,9 @@ from graft.vgg16.layers import LAST
 
 T = TypeVar("T")
 Pixels = npt.NDArray[np.uint8]
+# Batches that a device works on at the same time. On a processor two fill each other's waits at the ends of layers, and
+# those that decoding makes: 4 to 7 % more pictures a second on two cores. A GPU is filled by one.
+CPU_LANES = 2
 WHOLE_TRUNK = multiply_adds([Embedding(LAST, "avg")])
 
 
@@ -54,7 +57,7 @@ class Pipeline:
         self._metrics = metrics
         self._decoders = ThreadPoolExecutor(images.cores(), thread_name_prefix="decode")
         self._batcher: Batcher[Asked, tuple[Array, ...]] = Batcher(
-            [partial(self._run_batch, device) for device in trunks.devices],
+            [partial(self._run_batch, device) for device in trunks.devices for _ in range(lanes(device))],
             batch_size,
             kind=lambda asked: asked.precision,
             metrics=metrics,
@@ -136,16 +139,17 @@ class Pipeline:
     async def _run(self, asked: Sequence[Asked], place: Place, deadline: float) -> Sequence[tuple[Array, ...]]:
         """Each one's answers, from the batches that they share with other callers' pictures."""
         works = [multiply_adds(each.branches) for each in asked]
-        answers = self._batcher.submit(asked, start_by=deadline - self._admission.seconds(max(works)))
+        answers = self._batcher.submit(asked, start_by=self._admission.latest_start(max(works), deadline))
         for answer, work in zip(answers, works, strict=True):
             answer.add_done_callback(partial(place.done, work))
         return await _all(answers)
 
     def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
         """On a device's own thread."""
-        seconds = Seconds()
+        seconds, began = Seconds(), time.monotonic()
         answers = run(self._trunks.get(batch[0].precision, device), batch, seconds)
-        self._admission.ran(sum(multiply_adds(asked.branches) for asked in batch), seconds.trunk + seconds.branches)
+        work = sum(multiply_adds(asked.branches) for asked in batch)
+        self._admission.ran(work, began, time.monotonic(), device)
         self._metrics.stage("trunk", seconds.trunk)
         self._metrics.stage("branches", seconds.branches)
         return answers
@@ -166,6 +170,10 @@ class Pipeline:
         except Unavailable:
             self._metrics.rejected("busy")
             raise
+
+
+def lanes(device: str) -> int:
+    return CPU_LANES if device.startswith("CPU") else 1
 
 
 async def _all(futures: Iterable[Future[T]]) -> list[T]:

@@ -13,7 +13,7 @@ from graft.engine.batch_size import best_batch_size
 from graft.engine.loading import Loader
 from graft.engine.metrics import EngineMetrics
 from graft.engine.models import LoadedModel, Models
-from graft.engine.pipeline import Limits, Pipeline
+from graft.engine.pipeline import Limits, Pipeline, lanes
 from graft.engine.runtime import Asked, Branch, Embedding, multiply_adds, run
 from graft.engine.trunks import MakeTrunk, Trunks
 from graft.errors import MissingWeights
@@ -57,7 +57,7 @@ def start(
     trunks.warm(precision, LAST)
     loader = Loader(trunks, lambda trained: served(trained, native))
     imagenet, state = _imagenet(weights, loader, EngineState("missing", precision, native))
-    admission = Admission(len(trunks.devices))
+    admission = Admission(len(trunks.devices), lanes(trunks.devices[0]))
     branch = Embedding(LAST, "avg") if isinstance(imagenet, MissingWeights) else imagenet.graft
     batch_size = _batch_size(trunks, precision, branch, admission)
     pipeline = Pipeline(trunks, batch_size, admission=admission, limits=limits, metrics=metrics)
@@ -86,6 +86,6 @@ def _batch_size(trunks: Trunks, precision: Precision, branch: Branch, admission:
     device = trunks.devices[0]
     blank = Asked(np.zeros(feature_shape(INPUT), np.uint8), "caffe", precision, (branch,))
     size, seconds = best_batch_size(lambda n: run(trunks.get(precision, device), [blank] * n), BATCH_SIZES)
-    admission.ran(multiply_adds([branch]), seconds)
+    admission.ran(multiply_adds([branch]), 0.0, seconds, device)
     logger.info("%s at %s: batches of %d, %.1f ms a picture", device, precision, size, seconds * 1000)
     return size

@@ -10,7 +10,7 @@ SECOND = 1000  # multiply-adds that the device of these tests does in a second
 
 def admission(devices: int = 1) -> Admission:
     made = Admission(devices)
-    made.ran(SECOND, 1.0)
+    made.ran(SECOND, 0.0, 1.0, "CPU:0")
     return made
 
 
@@ -45,9 +45,23 @@ def test_two_devices_wait_half_as_long() -> None:
 
 def test_the_rate_follows_what_is_measured() -> None:
     slower = admission()
-    for _ in range(50):
-        slower.ran(SECOND, 2.0)
+    for i in range(1, 51):
+        slower.ran(SECOND, 2.0 * i, 2.0 * i + 2, "CPU:0")
     assert slower.seconds(SECOND) == pytest.approx(2.0, rel=0.01)
+
+
+def test_batches_that_overlap_on_a_device_count_once() -> None:
+    """Two lanes, each with a batch of two seconds, one ending every second: a second for each."""
+    lanes = admission()
+    for i in range(1, 20):
+        lanes.ran(SECOND, i - 1.0, i + 1.0, "CPU:0")
+    assert lanes.seconds(SECOND) == pytest.approx(1.0)
+
+
+def test_with_more_lanes_one_must_begin_sooner() -> None:
+    two = Admission(lanes=2)
+    two.ran(SECOND, 0.0, 1.0, "CPU:0")
+    assert two.latest_start(3 * SECOND, deadline=100) == 94
 
 
 def test_pictures_that_wait_are_bounded_however_fast_the_device_is() -> None:
@@ -67,7 +81,7 @@ def test_nothing_is_left_waiting_whatever_is_done_before_and_after_the_end(
 ) -> None:
     """Of each call some pictures are done in time, and the rest when it has given up."""
     everything = Admission()
-    everything.ran(10**9, 1.0)
+    everything.ran(10**9, 0.0, 1.0, "CPU:0")
     for works, done, late in calls:
         with everything.admit(sum(works), seconds=10**9, pictures=len(works)) as place:
             for work in works[:done]:

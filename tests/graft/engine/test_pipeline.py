@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from graft.database import connect, migrate
 from graft.engine.admission import Admission
-from graft.engine.answers import File
+from graft.engine.answers import File, Prediction
 from graft.engine.metrics import EngineMetrics
+from graft.engine.pipeline import CPU_LANES
 from graft.engine.predictor import Predictor
 from graft.errors import NotAPicture, Unavailable
 from graft.settings import Settings
@@ -55,6 +57,16 @@ class Engine:
     def rejected(self, reason: str) -> float:
         return self.count("graft_engine_rejections_total", reason=reason)
 
+    async def fill(self) -> "asyncio.Future[list[Prediction]]":
+        """Shut the gate, and have a batch of one picture before it on every lane: the next ones wait in the queue."""
+        self.gate.shut()
+        inside = []
+        for _ in range(CPU_LANES):
+            full = self.gate.batches + 1
+            inside.append(asyncio.create_task(self.predictor.predict("a", ONE)))
+            await self.until(partial(self.gate.reached, full))
+        return asyncio.gather(*inside)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             await asyncio.sleep(0)
@@ -87,18 +99,16 @@ def test_a_picture_that_waits_no_longer_is_dropped(engine: Engine) -> None:
     """One is inside when its caller leaves, the other has not begun."""
 
     async def scene() -> None:
-        engine.gate.shut()
-        inside = asyncio.create_task(engine.predictor.predict("a", ONE))
-        await engine.until(engine.gate.entered.is_set)
+        inside = await engine.fill()
         waiting = asyncio.create_task(engine.predictor.predict("a", ONE * 3))
         await engine.until(lambda: engine.count("graft_engine_waiting_pictures") == 3)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         engine.gate.open()
-        assert (await inside).version == 1
+        assert [answer.version for answer in await inside] == [1] * CPU_LANES
         await engine.predictor.predict("a", ONE)
-        assert engine.entered == 2
+        assert engine.entered == CPU_LANES + 1
         assert engine.rejected("left") == 1
 
     play(scene())
@@ -106,16 +116,14 @@ def test_a_picture_that_waits_no_longer_is_dropped(engine: Engine) -> None:
 
 def test_an_answer_that_is_late_is_an_error_at_its_deadline_and_costs_nothing_more(engine: Engine) -> None:
     async def scene() -> None:
-        engine.gate.shut()
-        inside = asyncio.create_task(engine.predictor.predict("a", ONE))
-        await engine.until(engine.gate.entered.is_set)
+        inside = await engine.fill()
         with pytest.raises(Unavailable, match=r"within 0\.2 s; this one was not") as error:
             await engine.predictor.predict("a", ONE, timeout=0.2)
         assert error.value.retry_after >= 1
         engine.gate.open()
         await inside
         await engine.predictor.predict("a", ONE)
-        assert engine.entered == 2
+        assert engine.entered == CPU_LANES + 1
         assert engine.rejected("late") == 1
 
     play(scene())
@@ -124,7 +132,7 @@ def test_an_answer_that_is_late_is_an_error_at_its_deadline_and_costs_nothing_mo
 def test_what_would_be_late_is_refused_before_it_is_decoded(engine: Engine) -> None:
     async def scene() -> None:
         engine.predictor.refuse_when_busy(None)
-        engine.admission.ran(1, seconds=3600)  # a machine that has become unbearably slow
+        engine.admission.ran(1, 0.0, 10**9, "another")  # a machine that has become unbearably slow
         with pytest.raises(Unavailable, match="alone takes about"):
             await engine.predictor.predict("a", [(None, b"no picture, and nobody looks")])
         with pytest.raises(Unavailable, match="alone takes about"):
@@ -150,14 +158,12 @@ def test_callers_may_not_wait_longer_than_the_predictor_lets_them(stores: Stores
 
 def test_one_bad_picture_drops_the_rest_of_its_request(engine: Engine) -> None:
     async def scene() -> None:
-        engine.gate.shut()
-        inside = asyncio.create_task(engine.predictor.predict("a", ONE))
-        await engine.until(engine.gate.entered.is_set)
+        inside = await engine.fill()
         with pytest.raises(NotAPicture):
             await engine.predictor.predict("a", [*ONE, (None, b"no picture")])
         engine.gate.open()
         await inside
-        assert engine.entered == 1
+        assert engine.entered == CPU_LANES
 
     play(scene())
 
@@ -206,9 +212,7 @@ def test_models_of_other_inputs_share_a_batch_and_each_gets_its_own(engine: Engi
 
     async def scene() -> None:
         alone = [await engine.predictor.predict(model, ONE) for model in ("a", "raw")]
-        engine.gate.shut()
-        inside = asyncio.create_task(engine.predictor.predict("a", ONE))
-        await engine.until(engine.gate.entered.is_set)
+        inside = await engine.fill()
         together = [asyncio.create_task(engine.predictor.predict(model, ONE)) for model in ("a", "raw")]
         await engine.until(lambda: engine.count("graft_engine_waiting_pictures") == 2)
         engine.gate.open()
