@@ -56,13 +56,13 @@ class Admission:
         alone, wait = self.seconds(work) * CAUTION, self.wait(work)
         if alone > seconds:
             raise Unavailable(
-                f"A prediction must be ready within {seconds:g} s, and this one alone takes about {alone:.1f} s here. "
+                f"A prediction must be ready within {seconds:.3g} s, and this one alone takes about {alone:.1f} s here. "
                 "Ask with fewer pictures or models, or give it more time.",
                 retry_after=1,
             )
         if wait > seconds:
             raise Unavailable(
-                f"A prediction must be ready within {seconds:g} s, and what waits before this one takes about "
+                f"A prediction must be ready within {seconds:.3g} s, and what waits before this one takes about "
                 f"{wait - alone:.1f} s: the service is busy. Ask again later, or give it more time.",
                 retry_after=math.ceil(wait - seconds),
             )

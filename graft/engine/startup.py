@@ -10,6 +10,7 @@ import numpy as np
 from graft.engine.admission import Admission
 from graft.engine.answers import EngineState, served
 from graft.engine.batch_size import best_batch_size
+from graft.engine.heap import give_back
 from graft.engine.loading import Loader
 from graft.engine.metrics import EngineMetrics
 from graft.engine.models import LoadedModel, Models
@@ -60,10 +61,10 @@ def start(
     admission = Admission(len(trunks.devices), lanes(trunks.devices[0]))
     branch = Embedding(LAST, "avg") if isinstance(imagenet, MissingWeights) else imagenet.graft
     batch_size = _batch_size(trunks, precision, branch, admission)
+    models = Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics)
     pipeline = Pipeline(trunks, batch_size, admission=admission, limits=limits, metrics=metrics)
-    return Running(
-        state, Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics), imagenet, pipeline
-    )
+    give_back()
+    return Running(state, models, imagenet, pipeline)
 
 
 def _imagenet(
