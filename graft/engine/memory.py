@@ -42,19 +42,19 @@ class Memory(Generic[K, T]):
         self._size = nbytes
         self._memory_bytes = memory_bytes
         self._metrics = metrics
-        self._things: OrderedDict[K, Loading[T]] = OrderedDict()
-        self._nbytes = 0
+        self._things: OrderedDict[K, Loading[T]] = OrderedDict()  # what was used last comes last
+        self._sizes: dict[K, int] = {}  # of what is loaded
         self._lock = threading.Lock()  # held to look and to note, never while a thing is loaded
 
     def __contains__(self, key: K) -> bool:
         """Whether it is there, so that nobody would wait."""
         with self._lock:
-            return key in self._things and self._things[key].future.done()
+            return key in self._sizes
 
     def there(self) -> list[K]:
         """The keys of what is."""
         with self._lock:
-            return [key for key, thing in self._things.items() if thing.future.done()]
+            return [key for key in self._things if key in self._sizes]
 
     def fetch(self, key: K) -> Loading[T]:
         """What is there or on its way; else it begins to be loaded."""
@@ -70,9 +70,9 @@ class Memory(Generic[K, T]):
     def forget(self, key: K) -> None:
         """Let one go that nobody will ask for again."""
         with self._lock:
-            if key in self._things and self._things[key].future.done():
+            if key in self._sizes:
                 self._drop(key)
-                self._count()
+                self._tell()
 
     def _fill(self, key: K, future: Future[T]) -> None:
         try:
@@ -83,21 +83,23 @@ class Memory(Generic[K, T]):
             future.set_exception(error.with_traceback(None))  # its frames hold all that was read
             return
         with self._lock:
-            future.set_result(thing)
             self._things.move_to_end(key)
-            self._nbytes += self._size(thing)
-            self._let_go(key)
+            self._sizes[key] = self._size(thing)
+            self._make_room(key)
+            self._tell()
+            future.set_result(thing)
 
-    def _let_go(self, newest: K) -> None:
-        for key in [key for key, thing in self._things.items() if thing.future.done() and key != newest]:
-            if self._nbytes <= self._memory_bytes:
+    def _make_room(self, newest: K) -> None:
+        over = sum(self._sizes.values()) - self._memory_bytes
+        for key in [key for key in self._things if key in self._sizes and key != newest]:
+            if over <= 0:
                 break
+            over -= self._sizes[key]
             self._drop(key)
             self._metrics.evicted()
-        self._count()
 
     def _drop(self, key: K) -> None:
-        self._nbytes -= self._size(self._things.pop(key).future.result())
+        del self._things[key], self._sizes[key]
 
-    def _count(self) -> None:
-        self._metrics.models(sum(thing.future.done() for thing in self._things.values()), self._nbytes)
+    def _tell(self) -> None:
+        self._metrics.models(len(self._sizes), sum(self._sizes.values()))

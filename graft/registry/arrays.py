@@ -28,14 +28,14 @@ class _Tensor(BaseModel):
 _HEADER = TypeAdapter(dict[str, _Tensor])
 
 
-def read_arrays(data: bytes, parameters: Iterable[Parameter]) -> dict[str, np.ndarray]:
+def read_arrays(data: memoryview, parameters: Iterable[Parameter]) -> dict[str, np.ndarray]:
     """Parameter name -> float32 array, read-only, which keeps `data` in memory.
 
     Raises ValueError unless the file holds the parameters and nothing else, each in its shape.
     """
     start = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
     try:
-        header = _HEADER.validate_json(data[_LENGTH:start])
+        header = _HEADER.validate_json(bytes(data[_LENGTH:start]))
     except ValidationError as error:
         raise ValueError("its header is none of a safetensors file with float32 arrays") from error
     expected = {parameter.name: parameter.shape for parameter in parameters}

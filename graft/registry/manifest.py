@@ -33,7 +33,7 @@ class FileDigest(_Strict):
     sha256: Sha256
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
+    def of(cls, data: memoryview) -> Self:
         return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     @classmethod

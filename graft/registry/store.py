@@ -110,10 +110,6 @@ class Registry:
         """
         return self._version(model, version).load()
 
-    def weights(self, model: str, version: int) -> dict[str, np.ndarray]:
-        """Parameter name -> float32 array, from the verified `weights.safetensors`. Raises NotFound, CorruptVersion."""
-        return self.load(model, version)[1]
-
     def file(self, model: str, version: int, name: str) -> Path:
         """The path of a verified file, such as `report/confusion_matrix.png`. Raises NotFound, CorruptVersion."""
         return self._version(model, version).file(name)

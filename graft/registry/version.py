@@ -1,6 +1,7 @@
 """One version's folder: written once, and from then on read only with what its manifest promises."""
 
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,7 @@ class Version:
 
     def _card(self, manifest: Manifest) -> ModelCard:
         try:
-            card = ModelCard.model_validate_json(self._read(MODEL, manifest))
+            card = ModelCard.model_validate_json(bytes(self._read(MODEL, manifest)))
         except ValidationError as error:
             first = error.errors()[0]
             problem = ": ".join([*map(str, first["loc"]), first["msg"]])
@@ -123,13 +124,16 @@ class Version:
             )
         return manifest.files[name]
 
-    def _read(self, name: str, manifest: Manifest) -> bytes:
+    def _read(self, name: str, manifest: Manifest) -> memoryview:
         """The bytes that were checked, for what is parsed."""
         expected = self._listed(name, manifest)
+        # Pages of its own, which go back when the bytes do: the heap of the thread that loads would keep them.
+        memory = mmap.mmap(-1, expected.size + 1, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with self._readable(name), self._plain(name).open("rb") as file:
-            data = file.read(expected.size + 1)
-        if len(data) > expected.size:
+            size = file.readinto(memory)
+        if size > expected.size:
             raise self._corrupt(name, f"expected {expected.size} bytes; it has more")
+        data = memoryview(memory).toreadonly()[:size]
         self._match(name, FileDigest.of(data), expected)
         return data
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from graft.types import Precision
 from graft.vgg16.devices import filled
+from graft.vgg16.host import host_tensors
 from graft.vgg16.layers import (
     LAST,
     HeadSpec,
@@ -102,10 +103,9 @@ class Graft:
         self.precision = precision
         self.multiply_adds = multiply_adds(cut, LAST) + head_multiply_adds(spec)
         self._function, held = graft_function(cut, spec, precision)
-        arrays = [weights[name].astype(dtype, copy=False) for name, dtype in held.items()]
-        self.nbytes = sum(array.nbytes for array in arrays)
         with tf.device("CPU:0"):
-            self._weights = [tf.constant(array) for array in arrays]
+            self._weights = host_tensors([(weights[name], at) for name, at in held.items()])
+        self.nbytes: int = sum(weight.shape.num_elements() * weight.dtype.size for weight in self._weights)
         self._placed: dict[str, list[Any]] = {}  # by device
         self._placing = threading.Lock()
 

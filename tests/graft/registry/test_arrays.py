@@ -33,7 +33,7 @@ def packed(header: object, data: bytes = b"") -> bytes:
 @given(weights)
 def test_what_was_saved_is_read_as_the_library_does(weights: dict[str, np.ndarray]) -> None:
     data = save(weights)
-    ours, theirs = read_arrays(data, parameters_of(weights)), load(data)
+    ours, theirs = read_arrays(memoryview(data), parameters_of(weights)), load(data)
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         assert (array.dtype.name, array.shape) == ("float32", theirs[name].shape)
@@ -58,4 +58,4 @@ def test_what_was_saved_is_read_as_the_library_does(weights: dict[str, np.ndarra
 )
 def test_what_is_no_such_file_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        read_arrays(data, [Parameter(name="a", shape=(2,), trainable=True, count=2)])
+        read_arrays(memoryview(data), [Parameter(name="a", shape=(2,), trainable=True, count=2)])

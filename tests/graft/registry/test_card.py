@@ -23,7 +23,7 @@ class TestNames:
         with pytest.raises(InvalidInput):
             registry.stage(name)
         assert registry.versions(name) == []
-        for call in (registry.card, registry.weights, registry.verify):
+        for call in (registry.card, registry.load, registry.verify):
             with pytest.raises(NotFound):
                 call(name, 1)
         assert not root.exists()
