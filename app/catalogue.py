@@ -46,7 +46,8 @@ def model(registry: Registry, engine: Engine, name: str) -> Model:
         return Model(name=name, versions=[version], aliases={STABLE: 1})
     aliases = registry.aliases(name)
     quarantined = {} if engine.obstacle() else engine.get().quarantined(name)
-    versions = [_version(registry, name, number, quarantined.get(number)) for number in registry.versions(name)]
+    numbers = sorted({*registry.versions(name), *quarantined})  # one without a valid manifest is in quarantine alone
+    versions = [_version(registry, name, number, quarantined.get(number)) for number in numbers]
     return Model(name=name, versions=versions, aliases=aliases)
 
 

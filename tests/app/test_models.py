@@ -159,6 +159,12 @@ def test_a_version_in_quarantine_says_why(client: Client) -> None:
     assert (first["status"], first["problem"]) == ("available", None)
     assert (second["status"], second["problem"]) == ("quarantined", "Its answers must be finite; they are not.")
     assert second["metrics"] == first["metrics"]
+    client.services.registry.file("signs", 2, "model.json").with_name("manifest.json").write_bytes(b"")
+    second = client.get("/api/v1/models/signs").json()["versions"][1]
+    assert second["status"] == "corrupt"
+    assert second["problem"].startswith(
+        "Every file of a version must match its manifest; manifest.json of 'signs' vers"
+    )
 
 
 def test_while_the_engine_loads_nobody_knows_how_models_are_served(client: Client) -> None:
