@@ -1,4 +1,4 @@
-"""One queue in front of the devices, and a thread for each: whatever waits when a device is free runs as one batch."""
+"""One queue in front of some threads: whatever waits when one of them is free runs as one batch."""
 
 import threading
 import time
@@ -27,8 +27,9 @@ class _Waiting(Generic[Item, Answer]):
 class Batcher(Generic[Item, Answer]):
     """Runs items at most `batch_size` at a time, first come, first served. It waits on no clock.
 
-    works: one callable for each device; it gets the items of a batch and returns an answer for each, in order. An error
-    in it reaches every item of that batch, and the next batch runs. kind: items of different kinds share no batch.
+    works: one callable for each batch that may run at a time; it gets the items of a batch and returns an answer for each,
+    in order. An error in it reaches every item of that batch, and the next batch runs. kind: items of different kinds
+    share no batch.
     """
 
     def __init__(

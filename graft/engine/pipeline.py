@@ -148,7 +148,7 @@ class Pipeline:
         return await _all(answers)
 
     def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
-        """On a device's own thread."""
+        """On one of the device's lanes."""
         seconds, began = Seconds(), time.monotonic()
         answers = run(self._trunks.get(batch[0].precision, device), batch, seconds)
         work = sum(multiply_adds(asked.branches) for asked in batch)
