@@ -106,8 +106,8 @@ class Ready(BaseModel):
 
 
 class Version(BaseModel):
-    """`status`: available; corrupt, where a file is not what was published; quarantined, where it could not be loaded
-    or warmed up, so that the version before it goes on answering. `problem` is the reason of these two.
+    """`status`: available; corrupt, where its card or manifest cannot be read; quarantined, where it was asked for and
+    could not be loaded, or could not answer a blank picture. `problem` is the reason of these two.
 
     Of `vgg16`: available, loading, or missing weights.
     """

@@ -49,7 +49,7 @@ class EngineMetrics:
         )
         self._quarantined = Gauge(
             "graft_model_quarantined",
-            "Versions that are kept from answering, as they are damaged.",
+            "Versions that are kept from answering, as they are unfit.",
             ["model", "version"],
             registry=registry,
         )
