@@ -1,6 +1,7 @@
 """The grafts in memory: which version answers for a model, and what happens to one that cannot."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # From its begin; then whoever asks for a model that nothing else answers for is told to come again.
 LOADING_SECONDS = 30.0
+# For so long nobody loads a version again that could not be through no fault of its own.
+RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Models:
 
     prepare: makes a model of what the registry holds and runs it once; CorruptVersion, ValueError, LookupError and
     InvalidInput from it say that the version is unfit, anything else that it did not work this time. patience: seconds
-    for which callers wait for a version that is being loaded, while the one that answered before could. Safe to call
-    from threads.
+    for which callers wait for a version that is being loaded, while the one that answered before could. clock: in
+    seconds. Safe to call from threads.
     """
 
     def __init__(
@@ -55,14 +58,17 @@ class Models:
         prepare: Prepare,
         metrics: EngineMetrics,
         patience: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._prepare = prepare
         self._metrics = metrics
         self._patience = patience
+        self._clock = clock
         self._quarantine = Quarantine(registry.signature, metrics)
         self._memory = Memory(self._load, _nbytes, memory_bytes=memory_bytes, metrics=metrics)
         self._answered: dict[tuple[str, str], int] = {}  # model and alias -> the version that did last
+        self._failed: dict[tuple[str, int], float] = {}  # model and version -> when it could not be loaded
 
     def get(self, model: str, *, version: int | None = None, alias: str | None = None) -> Answering:
         """The version that answers, and the model itself; blocks while that is loaded.
@@ -70,7 +76,7 @@ class Models:
         An alias, `stable` where none is named, is answered for by the version that it points at. While that is being
         loaded for longer than the patience, or where it cannot be, it is the one that answered before; where `stable`
         follows the newest version, it is the newest that is fit. Raises NotFound; CorruptVersion with the reason when
-        no version that may answer is fit; Unavailable when one takes too long to load.
+        no version that may answer is fit; Unavailable when one takes too long to load, or could not be just now.
         """
         try:
             if version is not None:
@@ -112,6 +118,8 @@ class Models:
         self._registry.resolve(model, version=version)
         if reason := self._quarantine.reason(model, version):
             raise CorruptVersion(reason)
+        if (left := self._failed.get((model, version), -math.inf) + RETRY_SECONDS - self._clock()) > 0:
+            raise _not_now(model, version, left)
         loading = self._memory.fetch((model, version))
         if not loading.ended(seconds):
             raise Unavailable(
@@ -161,9 +169,11 @@ class Models:
             raise
         except NotFound:  # deleted meanwhile
             raise
-        except Exception:
+        except Exception as error:
             logger.warning("%r version %d could not be loaded this time", model, version, exc_info=True)
-            raise
+            self._failed[key] = self._clock()
+            raise _not_now(model, version, RETRY_SECONDS) from error
+        self._failed.pop(key, None)
         self._metrics.loaded(time.perf_counter() - started)
         return loaded
 
@@ -176,6 +186,15 @@ class Models:
                 f"A version must answer a blank picture to be served; {model!r} version {version} did not: {error}. "
                 "Train it again, or delete it."
             ) from error
+
+
+def _not_now(model: str, version: int, seconds: float) -> Unavailable:
+    after = math.ceil(seconds)
+    return Unavailable(
+        f"A model must be loaded before it answers; {model!r} version {version} could not be just now, and the "
+        f"service's log says why. Ask again in {after} s.",
+        retry_after=after,
+    )
 
 
 def _nbytes(model: LoadedModel) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from graft.engine.models import LoadedModel, Models
+from graft.engine.models import RETRY_SECONDS, LoadedModel, Models
 from graft.errors import CorruptVersion, DiskFull, InvalidFields, NotFound, Unavailable
 from graft.registry import METRICS, MODEL, WEIGHTS, ModelCard, Registry
 from graft.registry.manifest import MANIFEST
@@ -19,10 +20,25 @@ from tests.graft.engine.preparing import BYTES_A_MODEL, DEADLINE, Prepare, Watch
 from tests.graft.registry.versions import publish
 
 
+class Clock:
+    """It stands until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 @pytest.fixture
-def models(registry: Registry, prepare: Prepare, metrics: Watched) -> Models:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def models(registry: Registry, prepare: Prepare, metrics: Watched, clock: Clock) -> Models:
     """With all the patience that a test has."""
-    return models_of(registry, prepare, metrics)
+    return models_of(registry, prepare, metrics, clock=clock)
 
 
 @pytest.fixture
@@ -54,8 +70,15 @@ def meddled(root: Path, engine: Engine) -> Meddled:
     return Meddled(root, engine)
 
 
-def models_of(registry: Registry, prepare: Prepare, metrics: Watched, patience: float = DEADLINE) -> Models:
-    return Models(registry, memory_bytes=10 * BYTES_A_MODEL, prepare=prepare, metrics=metrics, patience=patience)
+def models_of(
+    registry: Registry,
+    prepare: Prepare,
+    metrics: Watched,
+    patience: float = DEADLINE,
+    clock: Callable[[], float] = time.monotonic,
+) -> Models:
+    size = 10 * BYTES_A_MODEL
+    return Models(registry, memory_bytes=size, prepare=prepare, metrics=metrics, patience=patience, clock=clock)
 
 
 def answers(models: Models, **asked: object) -> int:
@@ -362,29 +385,38 @@ class TestAccidents:
     """What is not a version's fault is no quarantine."""
 
     @pytest.mark.parametrize("problem", TRANSIENT, ids=repr)
-    def test_it_is_raised_and_tried_again(
-        self, models: Models, registry: Registry, prepare: Prepare, problem: Exception
+    def test_it_is_tried_again_after_a_while(
+        self, models: Models, registry: Registry, prepare: Prepare, clock: Clock, problem: Exception
     ) -> None:
         publish(registry, "signs", 1, 2)
         prepare.failing[2] = problem
-        for asked in ({}, {"version": 2}):
-            with pytest.raises(type(problem)):
+        for asked in ({}, {}, {"version": 2}):
+            with pytest.raises(Unavailable, match=r"'signs' version 2 could not be.* Ask again in 10 s") as not_now:
                 answers(models, **asked)
+            assert not_now.value.retry_after == RETRY_SECONDS
         assert models.quarantined("signs") == {}
         prepare.failing.clear()
+        clock.seconds = RETRY_SECONDS - 0.5
+        with pytest.raises(Unavailable) as soon:
+            models.get("signs")
+        assert soon.value.retry_after == 1
+        assert prepare.made == [("signs", 2)]
+        clock.seconds = RETRY_SECONDS
         assert answers(models) == 2
-        assert prepare.made == [("signs", 2)] * 3
+        assert prepare.made == [("signs", 2)] * 2
 
     @pytest.mark.parametrize("problem", TRANSIENT, ids=repr)
     def test_the_previous_version_goes_on_meanwhile(
-        self, models: Models, registry: Registry, prepare: Prepare, problem: Exception
+        self, models: Models, registry: Registry, prepare: Prepare, clock: Clock, problem: Exception
     ) -> None:
         publish(registry, "signs", 1)
         assert answers(models) == 1
         publish(registry, "signs", 2)
         prepare.failing[2] = problem
-        assert answers(models) == 1
+        assert [answers(models) for _ in range(4)] == [1] * 4  # and nobody waits for the next attempt
+        assert prepare.made == [("signs", 1), ("signs", 2)]
         prepare.failing.clear()
+        clock.seconds = RETRY_SECONDS
         assert answers(models) == 2
 
     def test_whoever_has_a_version_keeps_it(self, registry: Registry, prepare: Prepare, metrics: Watched) -> None:
