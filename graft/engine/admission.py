@@ -11,6 +11,8 @@ from graft.errors import Unavailable
 CAUTION = 1.25
 # Share of the newest batch in the running rate: ten batches or so make it forget.
 NEWEST = 0.1
+# How many times as long as expected a batch counts at most.
+MOST_SURPRISE = 4
 # Pictures that wait hold memory (150 KB each, and their files), however fast the device is.
 MOST_WAITING = 2048
 
@@ -27,21 +29,26 @@ class Admission:
         self._lanes = lanes
         self._waiting = 0.0  # multiply-adds admitted and not done
         self._pictures = 0
-        self._rate: float | None = None  # seconds a multiply-add on one device
+        # Of the batches of late, a tenth less with each one: seconds of a device, and multiply-adds.
+        self._spent = self._work = 0.0
         self._ended: dict[str, float] = {}  # when each device's last batch did
         self._lock = threading.Lock()
 
     def ran(self, work: float, began: float, ended: float, device: str) -> None:
-        """Learn from a batch, and when it began and ended on its device, of whose batches the ends come in order."""
+        """Learn from a batch, and when it began and ended on its device."""
         with self._lock:
-            alone = ended - max(began, self._ended.get(device, began))  # not what another lane has been counted for
-            self._ended[device] = ended
-            measured = alone / work
-            self._rate = measured if self._rate is None else self._rate + NEWEST * (measured - self._rate)
+            last = self._ended.get(device, began)
+            alone = max(ended - max(began, last), 0.0)  # not what another lane has been counted for
+            self._ended[device] = max(ended, last)
+            if self._work:  # what took far longer was stopped, or compiled something, and says little of the next one
+                alone = min(alone, MOST_SURPRISE * self.seconds(work))
+            # By work, not by batch: a shallow layer takes longer for each multiply-add, and few of them.
+            self._spent += alone - NEWEST * self._spent
+            self._work += work - NEWEST * self._work
 
     def seconds(self, work: float) -> float:
         """How long a device takes for it, as of late; 0 before anything was measured."""
-        return work * (self._rate or 0.0)
+        return work * self._spent / self._work if self._work else 0.0
 
     def latest_start(self, work: float, deadline: float) -> float:
         """When it must begin to be done by then, while the device's other lanes are as busy."""
@@ -52,19 +59,17 @@ class Admission:
         return self.seconds(self._waiting / self._devices + work) * CAUTION
 
     def check(self, work: float, seconds: float, pictures: int = 1) -> None:
-        """Raises Unavailable when this work would not be done within `seconds`, or too much waits already."""
+        """Raises Unavailable when this work would not be done within `seconds`, or too much waits already.
+
+        Where nothing waits it is tried, whatever the estimate: an estimate that is wrong is mended only by what runs.
+        """
         alone, wait = self.seconds(work) * CAUTION, self.wait(work)
-        if alone > seconds:
+        if self._pictures and wait > seconds:
             raise Unavailable(
-                f"A prediction must be ready within {seconds:.3g} s, and this one alone takes about {alone:.1f} s here. "
-                "Ask with fewer pictures or models, or give it more time.",
-                retry_after=1,
-            )
-        if wait > seconds:
-            raise Unavailable(
-                f"A prediction must be ready within {seconds:.3g} s, and what waits before this one takes about "
-                f"{wait - alone:.1f} s: the service is busy. Ask again later, or give it more time.",
-                retry_after=math.ceil(wait - seconds),
+                f"A prediction must be ready within {seconds:.3g} s; what waits before this one takes about "
+                f"{wait - alone:.1f} s and this one {alone:.1f} s: the service is busy. Ask again later, with fewer "
+                "pictures, or give it more time.",
+                retry_after=max(math.ceil(wait - seconds), 1),
             )
         if self._pictures + pictures > MOST_WAITING:
             raise Unavailable(

@@ -13,7 +13,7 @@ from graft.errors import Unavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-Work = Callable[[Sequence[Item]], Sequence[Answer]]
+Work = Callable[[Sequence[Item]], Sequence[Answer | Exception]]
 
 
 @dataclass(eq=False)
@@ -27,9 +27,9 @@ class _Waiting(Generic[Item, Answer]):
 class Batcher(Generic[Item, Answer]):
     """Runs items at most `batch_size` at a time, first come, first served. It waits on no clock.
 
-    works: one callable for each batch that may run at a time; it gets the items of a batch and returns an answer for each,
-    in order. An error in it reaches every item of that batch, and the next batch runs. kind: items of different kinds
-    share no batch.
+    works: one callable for each batch that may run at a time; it gets the items of a batch and returns for each, in
+    order, an answer or an exception. An error in it reaches every item of that batch, and the next batch runs. kind:
+    items of different kinds share no batch.
     """
 
     def __init__(
@@ -127,4 +127,7 @@ class Batcher(Generic[Item, Answer]):
                 waiting.answer.set_exception(error)
         else:
             for waiting, answer in answered:
-                waiting.answer.set_result(answer)
+                if isinstance(answer, Exception):
+                    waiting.answer.set_exception(answer)
+                else:
+                    waiting.answer.set_result(answer)

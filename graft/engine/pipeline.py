@@ -17,7 +17,7 @@ from graft.engine.admission import Admission, Place
 from graft.engine.answers import File
 from graft.engine.batcher import Batcher
 from graft.engine.metrics import EngineMetrics
-from graft.engine.runtime import Array, Asked, Branch, Embedding, Seconds, multiply_adds, run
+from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, Seconds, multiply_adds, run
 from graft.engine.trunks import Trunks
 from graft.errors import InvalidInput, Unavailable
 from graft.types import InputKey, Interpolation
@@ -147,7 +147,7 @@ class Pipeline:
             answer.add_done_callback(partial(place.done, work))
         return await _all(answers)
 
-    def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[tuple[Array, ...]]:
+    def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[Answer]:
         """On one of the device's lanes."""
         seconds, began = Seconds(), time.monotonic()
         answers = run(self._trunks.get(batch[0].precision, device), batch, seconds)

@@ -4,8 +4,10 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from weakref import WeakValueDictionary
 
 from graft.engine.answers import Embeddings, EngineState, Entry, File, Guess, Prediction
 from graft.engine.metrics import EngineMetrics
@@ -25,6 +27,7 @@ from graft.vgg16.weights import WeightStore
 BUILT_IN_VERSION = 1
 # Calls whose models are looked up at the same time, and loaded where they must be; the next ones wait.
 LOOKING_UP = 16
+SAME = 4  # of them for the same models
 
 Wanted = tuple[str, int | None, str | None]  # a model; its version or its alias, where one is named
 
@@ -65,8 +68,10 @@ class Predictor:
         )
         self._starting = threading.Lock()
         self._started: Running | None = None
-        # Never shut down: whoever was accepted still needs it when the pipeline has stopped.
-        self._threads = ThreadPoolExecutor(LOOKING_UP, thread_name_prefix="predict")
+        # Never shut down: whoever was accepted still needs them when the pipeline has stopped.
+        self._threads = ThreadPoolExecutor(LOOKING_UP, thread_name_prefix="models")
+        self._turns: WeakValueDictionary[tuple[Wanted, ...], asyncio.Semaphore] = WeakValueDictionary()
+        self._writers = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     def start(self) -> None:
         """Load the trunk, and the classifier where it is on disk, and warm both up: seconds. Raises MissingWeights."""
@@ -139,6 +144,11 @@ class Predictor:
         running = self._running()
         branch = InputKey(precision=running.state.precision), Embedding(layer, pooling)
         async with running.pipeline.within(timeout) as deadline:
+            if not running.trunks.is_warm(
+                running.state.precision, layer
+            ):  # it compiles beside the devices' own threads
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._threads, running.trunks.warm, running.state.precision, layer)
             (vectors,) = await running.pipeline.ask([branch], files, deadline)
         return Embeddings(layer, pooling, tuple(name for name, _ in files), vectors)
 
@@ -158,10 +168,23 @@ class Predictor:
     ) -> tuple[Prediction, ...]:
         pipeline, loop = self._running().pipeline, asyncio.get_running_loop()
         async with pipeline.within(timeout) as deadline:
-            found = await loop.run_in_executor(self._threads, self._find, wanted)
+            found = await self._found(tuple(wanted))
             branches = [(model.input, model.graft) for _, model in found]
             logits = await pipeline.ask(branches, files, deadline)
-            return await loop.run_in_executor(self._threads, partial(_predictions, wanted, found, files, logits, top))
+            return await loop.run_in_executor(self._writers, partial(_predictions, wanted, found, files, logits, top))
+
+    async def _found(self, wanted: tuple[Wanted, ...]) -> list[tuple[int, LoadedModel]]:
+        """What `_find` does, in a thread. Of these, models that load slowly keep few, however many ask for them."""
+        loop, turns = asyncio.get_running_loop(), self._turns.setdefault(wanted, asyncio.Semaphore(SAME))
+        await turns.acquire()
+
+        def pass_on(_: object) -> None:  # only then, as a caller who leaves does not end the thread
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(turns.release)
+
+        finding = self._threads.submit(self._find, wanted)
+        finding.add_done_callback(pass_on)
+        return await asyncio.wrap_future(finding)
 
     def _find(self, wanted: Sequence[Wanted]) -> list[tuple[int, LoadedModel]]:
         """The version that answers for each, and the model itself."""

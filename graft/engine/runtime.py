@@ -1,7 +1,7 @@
 """One batch of pictures through the one trunk: each leaves at every cut where something of it is wanted."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from graft.vgg16.layers import INPUT, Pooling, position
 from graft.vgg16.trunk import TrunkRunner
 
 Array = npt.NDArray[np.float32]
+Answer = tuple[Array, ...] | Exception
 
 
 class Branch(Protocol):
@@ -72,13 +73,15 @@ class Seconds:
     branches: float = 0.0
 
 
-def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = None) -> list[tuple[Array, ...]]:
+def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = None) -> list[Answer]:
     """For each picture what its branches answer, in their order, each (any number,); all are of the trunk's precision.
+
+    A branch that fails is the answer of those who wanted it, and of nobody else.
 
     A trunk layer runs once for a picture with a branch after it, and never for another. `seconds` is added to.
     """
     seconds = seconds or Seconds()
-    answers: list[dict[Branch, Array]] = [{} for _ in batch]
+    answers: list[dict[Branch, Array | Exception]] = [{} for _ in batch]
     inside = list(range(len(batch)))  # the pictures that are still in the trunk, as rows of `features`
     began = time.perf_counter()
     features, at = _entering(batch), INPUT
@@ -90,12 +93,29 @@ def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = No
         left = time.perf_counter()
         for branch, rows in _rows_by_branch([batch[i] for i in inside], cut):
             wanted = features if len(rows) == len(features) else features[rows]
-            for row, answer in zip(rows, branch.answer(wanted, trunk.device), strict=True):
+            for row, answer in zip(rows, _answers(branch, wanted, trunk.device), strict=True):
                 answers[inside[row]][branch] = answer
         seconds.trunk += left - began
         began = time.perf_counter()
         seconds.branches += began - left
-    return [tuple(found[branch] for branch in asked.branches) for asked, found in zip(batch, answers, strict=True)]
+    return [_in_order(asked.branches, found) for asked, found in zip(batch, answers, strict=True)]
+
+
+def _answers(branch: Branch, features: Array, device: str) -> Sequence[Array | Exception]:
+    try:
+        return list(branch.answer(features, device))
+    except Exception as error:
+        return [error] * len(features)
+
+
+def _in_order(branches: Sequence[Branch], found: Mapping[Branch, Array | Exception]) -> Answer:
+    answers = []
+    for branch in branches:
+        answer = found[branch]
+        if isinstance(answer, Exception):
+            return answer
+        answers.append(answer)
+    return tuple(answers)
 
 
 def _entering(batch: Sequence[Asked]) -> Array:

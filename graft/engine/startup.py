@@ -37,6 +37,7 @@ class Running:
 
     state: EngineState
     models: Models
+    trunks: Trunks
     imagenet: LoadedModel | MissingWeights
     pipeline: Pipeline
 
@@ -64,7 +65,7 @@ def start(
     models = Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics)
     pipeline = Pipeline(trunks, batch_size, admission=admission, limits=limits, metrics=metrics)
     give_back()
-    return Running(state, models, imagenet, pipeline)
+    return Running(state, models, trunks, imagenet, pipeline)
 
 
 def _imagenet(

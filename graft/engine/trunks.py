@@ -32,9 +32,12 @@ class Trunks:
                 self._made[precision, device] = self._make(precision, device)
             return self._made[precision, device]
 
+    def is_warm(self, precision: Precision, cut: str) -> bool:
+        return (precision, cut) in self._warm
+
     def warm(self, precision: Precision, cut: str) -> None:
         """Have every device ready for pictures that leave at this cut: compiled now, not when the first one comes."""
-        if (precision, cut) in self._warm:
+        if self.is_warm(precision, cut):
             return
         for device in self.devices:
             self.get(precision, device).run(np.zeros((1, *feature_shape(INPUT)), np.float32), INPUT, [cut])

@@ -23,16 +23,17 @@ def test_what_would_be_late_is_refused_at_once_with_the_time_to_ask_again() -> N
     busy = admission()
     with busy.admit(4 * SECOND, seconds=10, pictures=4):
         with pytest.raises(
-            Unavailable, match=r"within 3 s, and what waits before this one takes about 5\.0 s"
+            Unavailable, match=r"within 3 s; what waits before this one takes about 5\.0 s"
         ) as error:
             busy.admit(SECOND, seconds=3, pictures=1)
         assert error.value.retry_after == 4  # 5 s of cautious estimates, and its own 1.25 s, less the 3 s it has
         busy.admit(SECOND, seconds=7, pictures=1)
 
 
-def test_what_can_never_be_in_time_is_told_so() -> None:
-    with pytest.raises(Unavailable, match=r"within 2 s, and this one alone takes about 4\.0 s here"):
-        admission().admit(3.2 * SECOND, seconds=2, pictures=32)
+def test_where_nothing_waits_it_is_tried_whatever_the_estimate() -> None:
+    slow = admission()
+    with slow.admit(1000 * SECOND, seconds=2, pictures=1), pytest.raises(Unavailable, match="the service is busy"):
+        slow.check(SECOND, seconds=1000)
 
 
 def test_two_devices_wait_half_as_long() -> None:
@@ -48,6 +49,31 @@ def test_the_rate_follows_what_is_measured() -> None:
     for i in range(1, 51):
         slower.ran(SECOND, 2.0 * i, 2.0 * i + 2, "CPU:0")
     assert slower.seconds(SECOND) == pytest.approx(2.0, rel=0.01)
+
+
+def test_one_batch_that_was_stopped_or_compiled_something_is_no_rate() -> None:
+    """A minute for a hundredth of the usual work."""
+    surprised = admission()
+    surprised.ran(SECOND / 100, 100.0, 160.0, "CPU:0")
+    assert surprised.seconds(SECOND) < 1.1
+
+
+def test_shallow_layers_are_weighed_by_their_work() -> None:
+    """They take ten times as long for each multiply-add, which what the whole trunk takes must hardly feel."""
+    mixed, now = admission(), 1.0
+    for _ in range(30):
+        for work, seconds in ((SECOND / 200, 0.05), (SECOND, 1.0)):
+            mixed.ran(work, now, now + seconds, "CPU:0")
+            now += seconds
+    assert 1 <= mixed.seconds(SECOND) < 1.06
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.integers(1, 10**6)), min_size=1))
+def test_whatever_clocks_say_the_rate_is_none_below_zero(batches: list[tuple[float, float, int]]) -> None:
+    odd = admission()
+    for began, ended, work in batches:
+        odd.ran(work, began, ended, "CPU:0")
+    assert odd.seconds(1) >= 0
 
 
 def test_batches_that_overlap_on_a_device_count_once() -> None:

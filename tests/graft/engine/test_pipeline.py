@@ -1,10 +1,13 @@
 """Load on an engine whose device is shut and opened by the test: who waits, who is refused, who is dropped."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from math import inf
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -12,14 +15,18 @@ from graft.database import connect, migrate
 from graft.engine.admission import Admission
 from graft.engine.answers import File, Prediction
 from graft.engine.metrics import EngineMetrics
-from graft.engine.pipeline import CPU_LANES
+from graft.engine.pipeline import CPU_LANES, Limits, Pipeline
 from graft.engine.predictor import Predictor
+from graft.engine.runtime import Array, Embedding
+from graft.engine.trunks import Trunks
 from graft.errors import NotAPicture, Unavailable
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
 from graft.types import InputKey
+from graft.vgg16.layers import LAST
 from tests.app.conftest import publish
 from tests.drawing import jpeg
+from tests.graft.engine.preparing import Watched
 from tests.trunks import Gate
 
 ONE: list[File] = [(None, jpeg("discs", 1))]
@@ -64,12 +71,13 @@ class Engine:
         for _ in range(CPU_LANES):
             full = self.gate.batches + 1
             inside.append(asyncio.create_task(self.predictor.predict("a", ONE)))
-            await self.until(partial(self.gate.reached, full))
+            await until(partial(self.gate.reached, full))
         return asyncio.gather(*inside)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await asyncio.sleep(0)
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +109,7 @@ def test_a_picture_that_waits_no_longer_is_dropped(engine: Engine) -> None:
     async def scene() -> None:
         inside = await engine.fill()
         waiting = asyncio.create_task(engine.predictor.predict("a", ONE * 3))
-        await engine.until(lambda: engine.count("graft_engine_waiting_pictures") == 3)
+        await until(lambda: engine.count("graft_engine_waiting_pictures") == 3)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -131,14 +139,18 @@ def test_an_answer_that_is_late_is_an_error_at_its_deadline_and_costs_nothing_mo
 
 def test_what_would_be_late_is_refused_before_it_is_decoded(engine: Engine) -> None:
     async def scene() -> None:
+        inside = await engine.fill()
         engine.predictor.refuse_when_busy(None)
-        engine.admission.ran(1, 0.0, 10**9, "another")  # a machine that has become unbearably slow
-        with pytest.raises(Unavailable, match="alone takes about"):
+        for hour in range(100):  # a machine that becomes unbearably slow
+            engine.admission.ran(10**10, hour * 3600, hour * 3600 + 3600, "another")
+        with pytest.raises(Unavailable, match="what waits before this one takes about"):
             await engine.predictor.predict("a", [(None, b"no picture, and nobody looks")])
-        with pytest.raises(Unavailable, match="alone takes about"):
+        with pytest.raises(Unavailable, match="what waits before this one takes about"):
             engine.predictor.refuse_when_busy(None)
+        engine.gate.open()
+        await inside
         assert engine.rejected("busy") == 2
-        assert engine.entered == 0
+        assert engine.entered == CPU_LANES
 
     play(scene())
 
@@ -172,7 +184,7 @@ def test_what_was_accepted_is_answered_when_it_stops_and_no_more_is_taken(engine
     async def scene() -> None:
         engine.gate.shut()
         accepted = [asyncio.create_task(engine.predictor.predict("a", ONE)) for _ in range(5)]
-        await engine.until(lambda: engine.entered + engine.count("graft_engine_waiting_pictures") == 5)
+        await until(lambda: engine.entered + engine.count("graft_engine_waiting_pictures") == 5)
         closing = asyncio.get_running_loop().run_in_executor(None, engine.predictor.close)
         engine.gate.open()
         answers = await asyncio.gather(*accepted)
@@ -200,23 +212,42 @@ def test_after_any_load_nothing_is_left_waiting(engine: Engine) -> None:
                 task.cancel()
         ends = await asyncio.gather(*crowd, return_exceptions=True)
         assert {type(end) for end in ends} >= {asyncio.CancelledError, NotAPicture}
-        await engine.until(lambda: engine.count("graft_engine_waiting_pictures") == 0)
-        await engine.until(lambda: engine.admission.wait(0) == 0)
+        await until(lambda: engine.count("graft_engine_waiting_pictures") == 0)
+        await until(lambda: engine.admission.wait(0) == 0)
         assert (await engine.predictor.predict("a", ONE)).version == 1
 
     play(scene())
 
 
-def test_models_of_other_inputs_share_a_batch_and_each_gets_its_own(engine: Engine, stores: Stores) -> None:
-    publish(stores.registry, "raw", 1, "job_raw", scale=0.1, input=InputKey(preprocessing="none"))
+@pytest.mark.parametrize(
+    ("beside", "batches"),
+    [(InputKey(preprocessing="none"), 1), (InputKey(precision="bfloat16"), 2)],
+    ids=["another preprocessing", "another precision"],
+)
+def test_pictures_of_one_precision_share_a_batch_and_each_gets_its_own(beside: InputKey, batches: int) -> None:
+    gate, metrics, asked = Gate(), Watched(), [InputKey(), beside]
+    trunks = Trunks(gate.trunk, ("GPU:0",))  # one batch at a time
+    pipeline = Pipeline(trunks, 8, admission=Admission(), limits=Limits(10**6, 60), metrics=metrics)
+
+    def ask(key: InputKey) -> Coroutine[Any, Any, list[Array]]:
+        return pipeline.ask([(key, Embedding(LAST, "avg"))], ONE, deadline=inf)
+
+    def ran() -> float:
+        return metrics.value("graft_engine_batch_pictures_count") or 0
 
     async def scene() -> None:
-        alone = [await engine.predictor.predict(model, ONE) for model in ("a", "raw")]
-        inside = await engine.fill()
-        together = [asyncio.create_task(engine.predictor.predict(model, ONE)) for model in ("a", "raw")]
-        await engine.until(lambda: engine.count("graft_engine_waiting_pictures") == 2)
-        engine.gate.open()
+        alone = [await ask(key) for key in asked]
+        gate.shut()
+        full = gate.batches + 1
+        inside = asyncio.create_task(ask(InputKey()))
+        await until(partial(gate.reached, full))
+        before = ran()
+        together = [asyncio.create_task(ask(key)) for key in asked]
+        await until(lambda: metrics.value("graft_engine_waiting_pictures") == 2)
+        gate.open()
         await inside
-        assert list(await asyncio.gather(*together)) == alone
+        np.testing.assert_array_equal(await asyncio.gather(*together), alone)
+        assert ran() - before == batches
 
     play(scene())
+    pipeline.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graft.engine.runtime import Array, Asked, Branch, Embedding, multiply_adds, run
+from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, multiply_adds, run
 from graft.types import Precision, Preprocessing
 from graft.vgg16 import layers
 from graft.vgg16.heads import Graft, by_parameter, initial_head
@@ -55,6 +55,12 @@ def number(value: int, branches: tuple[Branch, ...]) -> Asked:
     return Asked(np.array(value), "none", "float32", branches)
 
 
+def good(answer: Answer) -> tuple[Array, ...]:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 times = st.builds(Times, st.sampled_from(NumberTrunk.NAMES), st.integers(1, 3))
 wanted = st.lists(st.lists(times, min_size=1, max_size=4, unique=True).map(tuple), min_size=1, max_size=6)
 
@@ -64,7 +70,7 @@ def test_each_layer_runs_once_for_those_that_go_through_it_and_for_no_others(wan
     trunk = NumberTrunk()
     asked = [number(100 * i, branches) for i, branches in enumerate(wanted)]
     answers = run(trunk, asked)
-    assert [[float(answer[0]) for answer in each] for each in answers] == [
+    assert [[float(answer[0]) for answer in good(each)] for each in answers] == [
         [(100 * i + position(branch.cut)) * branch.factor for branch in branches] for i, branches in enumerate(wanted)
     ]
     assert trunk.ran == Counter(
@@ -86,6 +92,18 @@ def test_pictures_of_equal_branches_run_together() -> None:
     same = [number(0, (Counted(LAST, 1), Counted(LAST, 2))) for _ in range(3)]
     run(NumberTrunk(), same)
     assert calls == [3, 3]
+
+
+def test_a_branch_that_fails_fails_those_who_want_it_and_nobody_else() -> None:
+    @dataclass(frozen=True)
+    class Broken(Times):
+        def answer(self, features: Array, device: str) -> Array:
+            raise MemoryError(f"no room for {len(features)} on {device}")
+
+    twice, broken = Times(LAST, 2), Broken("block3_pool", 1)
+    answers = run(NumberTrunk(), [number(0, (twice,)), number(100, (twice, broken)), number(200, (twice,))])
+    assert isinstance(answers[1], MemoryError)
+    assert [float(good(answers[i])[0][0]) for i in (0, 2)] == [36, 436]
 
 
 class CountingTrunk:
@@ -155,7 +173,7 @@ def test_any_mix_answers_as_each_alone(mix: Mix, wanted: list[tuple[int, set[int
     minimum = sum(max(position(mix.branches[b].cut) for b in chosen) for _, chosen in wanted)
     assert mix.trunk.layer_pictures - before == minimum
     for (picture, chosen), answered in zip(wanted, answers, strict=True):
-        for b, answer in zip(sorted(chosen), answered, strict=True):
+        for b, answer in zip(sorted(chosen), good(answered), strict=True):
             alone = mix.alone[picture][b]
             np.testing.assert_allclose(answer, alone, rtol=0, atol=TOLERANCE[mix.trunk.precision] * np.abs(alone).max())
 
