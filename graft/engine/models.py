@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LOADING_SECONDS = 30.0
 # For so long nobody loads a version again that could not be through no fault of its own.
 RETRY_SECONDS = 10.0
+# At most so often it is looked up which versions are no more: that is a look at the disk for every one in memory.
+LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Models:
         self._memory = Memory(self._load, _nbytes, memory_bytes=memory_bytes, metrics=metrics)
         self._answered: dict[tuple[str, str], int] = {}  # model and alias -> the version that did last
         self._failed: dict[tuple[str, int], float] = {}  # model and version -> when it could not be loaded
+        self._looked = -math.inf  # when it was last looked up which versions are no more
 
     def get(self, model: str, *, version: int | None = None, alias: str | None = None) -> Answering:
         """The version that answers, and the model itself; blocks while that is loaded.
@@ -88,6 +91,7 @@ class Models:
 
     def quarantined(self, model: str) -> dict[int, str]:
         """The versions that were found unfit and have not changed since, each with the reason."""
+        self._look_around()
         return self._quarantine.reasons(model)
 
     def _behind(self, model: str, alias: str) -> Answering:
@@ -138,24 +142,37 @@ class Models:
             self._answered[model, alias] = version
             self._forget_deleted(model)
 
-    def _forget_deleted(self, model: str) -> None:
-        """Free what is kept of versions that are no more."""
-        for key in self._memory.there():
-            if key[0] == model and not self._exists(*key):
-                self._memory.forget(key)
-        for (name, alias), version in list(self._answered.items()):
-            if name == model and not self._exists(name, version):
-                self._answered.pop((name, alias), None)
-        self._quarantine.reasons(model)
+    def _look_around(self) -> None:
+        """Free what is kept of versions of any model that are no more. For where time is taken anyway."""
+        if self._clock() >= self._looked + LOOK_SECONDS:
+            self._looked = self._clock()
+            self._forget_deleted()
+
+    def _forget_deleted(self, model: str | None = None) -> None:
+        """Free what is kept of versions that are no more: of one model, or of all."""
+        answered = {(name, version) for (name, _), version in list(self._answered.items())}
+        kept = answered.union(self._memory.there(), self._quarantine.held(), list(self._failed))
+        gone = {key for key in kept if model in (None, key[0]) and not self._exists(*key)}
+        for key in gone:
+            self._memory.forget(key)
+            self._quarantine.reason(*key)  # it sees for itself that the files are no more
+            self._failed.pop(key, None)
+        for asked, version in list(self._answered.items()):
+            if (asked[0], version) in gone:
+                self._answered.pop(asked, None)
 
     def _exists(self, model: str, version: int) -> bool:
+        """Whether a version is there, or the disk does not say."""
         try:
             self._registry.resolve(model, version=version)
         except NotFound:
             return False
+        except OSError:
+            pass
         return True
 
     def _load(self, key: tuple[str, int]) -> LoadedModel:
+        self._look_around()
         model, version = key
         signature = self._registry.signature(model, version)
         if reason := self._quarantine.reason(model, version):

@@ -36,9 +36,13 @@ class Quarantine:
                 self._metrics.quarantined(model, version, yes=False)
         return None
 
+    def held(self) -> list[tuple[str, int]]:
+        """Model and version of what was held when somebody last looked at it."""
+        with self._lock:
+            return list(self._held)
+
     def reasons(self, model: str) -> dict[int, str]:
         """Version -> reason, of a model's versions that are held now."""
-        with self._lock:
-            versions = sorted(version for name, version in self._held if name == model)
+        versions = sorted(version for name, version in self.held() if name == model)
         reasons = {version: self.reason(model, version) for version in versions}
         return {version: reason for version, reason in reasons.items() if reason is not None}

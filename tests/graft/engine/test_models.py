@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from graft.engine.models import RETRY_SECONDS, LoadedModel, Models
+from graft.engine.models import LOOK_SECONDS, RETRY_SECONDS, LoadedModel, Models
 from graft.errors import CorruptVersion, DiskFull, InvalidFields, NotFound, Unavailable
 from graft.registry import METRICS, MODEL, WEIGHTS, ModelCard, Registry
 from graft.registry.manifest import MANIFEST
@@ -48,13 +48,19 @@ def hasty(registry: Registry, prepare: Prepare, metrics: Watched) -> Models:
 
 
 class Meddled(Registry):
-    """Notes what is loaded, and lets things happen just before and just after a version is read."""
+    """Notes what is loaded, and lets things happen just before and just after a version is read. Its disk may fail."""
 
     def __init__(self, root: Path, engine: Engine) -> None:
         super().__init__(root, engine)
         self.read: list[int] = []
         self.before: dict[int, Callable[[], None]] = {}
         self.after: dict[int, Callable[[], None]] = {}
+        self.unreadable = ""  # a model whose folder cannot be looked at
+
+    def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
+        if model == self.unreadable:
+            raise OSError(errno.EIO, "the disk")
+        return super().resolve(model, version=version, alias=alias)
 
     def load(self, model: str, version: int) -> tuple[ModelCard, dict[str, np.ndarray]]:
         self.read.append(version)
@@ -240,6 +246,37 @@ class TestDeleting:
         meddled.before[2] = partial(meddled.delete, "signs", 2)
         assert answers(models) == 1
         assert models.quarantined("signs") == {}
+
+    def test_what_is_kept_of_it_goes_when_any_model_is_loaded_or_looked_at(
+        self, models: Models, registry: Registry, root: Path, metrics: Watched, clock: Clock
+    ) -> None:
+        publish(registry, "signs", 1, 2)
+        publish(registry, "animals", 1)
+        damage(root, 2)
+        assert answers(models) == 1
+        registry.delete("signs", 2)
+        clock.seconds += LOOK_SECONDS
+        models.get("animals")
+        assert not metrics.in_quarantine("signs", 2)
+        assert metrics.in_memory == (2, 2 * BYTES_A_MODEL)
+        registry.delete("signs")
+        models.quarantined("animals")  # so soon again it would cost too much
+        assert metrics.in_memory == (2, 2 * BYTES_A_MODEL)
+        clock.seconds += LOOK_SECONDS
+        models.quarantined("animals")
+        assert (metrics.in_memory, metrics.evicted_models) == ((1, BYTES_A_MODEL), 0)
+
+    def test_a_disk_that_fails_says_nothing_of_what_was_deleted(
+        self, meddled: Meddled, prepare: Prepare, metrics: Watched, clock: Clock
+    ) -> None:
+        models = models_of(meddled, prepare, metrics, clock=clock)
+        publish(meddled, "signs", 1)
+        publish(meddled, "animals", 1)
+        assert answers(models) == 1
+        meddled.unreadable = "signs"
+        clock.seconds += LOOK_SECONDS
+        models.get("animals")
+        assert metrics.in_memory == (2, 2 * BYTES_A_MODEL)
 
 
 class TestQuarantine:
