@@ -78,7 +78,8 @@ class Models:
 
         An alias, `stable` where none is named, is answered for by the version that it points at. While that is being
         loaded for longer than the patience, or where it cannot be, it is the one that answered before; where `stable`
-        follows the newest version, it is the newest that is fit. Raises NotFound; CorruptVersion with the reason when
+        follows the newest version, it is the newest that is fit. An alias that was taken away and set again between two
+        calls counts as moved; once a call has missed it, as new. Raises NotFound; CorruptVersion with the reason when
         no version that may answer is fit; Unavailable when one takes too long to load, or could not be just now.
         """
         try:
@@ -96,9 +97,14 @@ class Models:
 
     def _behind(self, model: str, alias: str) -> Answering:
         """What answers for an alias."""
+        try:
+            candidates = self._registry.candidates(model, alias)
+        except NotFound:
+            self._answered.pop((model, alias), None)  # an alias that is set anew has no past
+            raise
         last = self._answered.get((model, alias))
         problems: dict[int, Exception] = {}
-        for version in self._registry.candidates(model, alias):
+        for version in candidates:
             try:
                 answering = self._ready(model, version, self._seconds(model, version, last))
             except (NotFound, CorruptVersion) as error:

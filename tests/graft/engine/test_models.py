@@ -364,6 +364,18 @@ class TestQuarantine:
             afresh.get("signs", alias="canary")
         assert answers(afresh) == 2
 
+    def test_an_alias_that_is_set_anew_has_no_past(self, models: Models, registry: Registry, root: Path) -> None:
+        publish(registry, "signs", 1, 2)
+        registry.set_alias("signs", "canary", 1)
+        assert answers(models, alias="canary") == 1
+        registry.delete_alias("signs", "canary")
+        with pytest.raises(NotFound):
+            models.get("signs", alias="canary")
+        registry.set_alias("signs", "canary", 2)
+        damage(root, 2)
+        with pytest.raises(CorruptVersion, match="version 2"):
+            models.get("signs", alias="canary")
+
     def test_the_one_before_is_loaded_again_where_it_was_let_go(
         self, registry: Registry, root: Path, prepare: Prepare, metrics: Watched
     ) -> None:

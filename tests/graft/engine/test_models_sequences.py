@@ -122,7 +122,9 @@ class Sequences(RuleBasedStateMachine):
         expected = next((version for version in candidates if self.can_answer(version)), None)
         if expected is not None:
             self.answered[alias] = expected
-        elif candidates and last in self.versions and last not in candidates and self.can_answer(last):
+        elif not candidates:
+            self.answered.pop(alias, None)
+        elif last in self.versions and last not in candidates and self.can_answer(last):
             expected = last
         self.check(expected, bool(candidates), alias=alias)
 
