@@ -2,14 +2,14 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from graft.types import Precision
+from graft.types import Precision, PrecisionSetting
 
 MIB = 1024 * 1024
 # The driver that each scheme of a database's address means: those that are installed and tested.
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/",
         description="Where the official Keras files are fetched from; a mirror's address goes here.",
     )
-    precision: Precision | Literal["auto"] = Field(
+    precision: PrecisionSetting = Field(
         "auto",
         description="Precision of `vgg16`: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. "
         "Trainings are at float32 for now.",

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 Interpolation = Literal["nearest", "bilinear", "lanczos"]
 Preprocessing = Literal["caffe", "none"]
 Precision = Literal["float32", "bfloat16"]
+PrecisionSetting = Precision | Literal["auto"]  # auto: bfloat16 where the hardware has it
 Phase = Literal["validating", "extracting", "training", "evaluating", "publishing"]
 
 # Raise it whenever the same picture would come out with other pixels: it is part of every feature's key.

@@ -1,6 +1,5 @@
 """What a prediction is, and an embedding. No TensorFlow here: whoever passes answers on imports this alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,9 +64,4 @@ class EngineState:
 
     def served(self, trained: Precision) -> Precision:
         """The precision at which a model is served here that was trained at this one."""
-        return served(trained, self.native)
-
-
-def served(trained: Precision, native: Sequence[Precision]) -> Precision:
-    """The precision at which a model is served that was trained at this one, on hardware with these."""
-    return trained if trained in native else "float32"
+        return trained if trained in self.native else "float32"

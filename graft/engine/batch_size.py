@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
+BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 WITHIN = 0.03  # of the best throughput
 ROUNDS = 3
 

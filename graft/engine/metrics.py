@@ -4,10 +4,11 @@ from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from graft.engine.batch_size import BATCH_SIZES
+
 Stage = Literal["queue", "decode", "trunk", "branches"]
 Rejection = Literal["busy", "late", "left", "stopping"]
 
-BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64)
 # From a small picture's decoding to the deadline of a prediction, and somewhat beyond.
 SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -21,7 +22,7 @@ class EngineMetrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         registry = CollectorRegistry() if registry is None else registry
         self._batch = Histogram(
-            "graft_engine_batch_pictures", "Pictures of a batch.", buckets=BATCH_BUCKETS, registry=registry
+            "graft_engine_batch_pictures", "Pictures of a batch.", buckets=BATCH_SIZES, registry=registry
         )
         self._stage = Histogram(
             "graft_engine_stage_seconds",

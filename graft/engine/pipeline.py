@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -33,16 +32,11 @@ WAY_HOME, WAY_HOME_SHARE = 0.05, 0.1
 WHOLE_TRUNK = multiply_adds([Embedding(LAST, "avg")])
 
 
-@dataclass(frozen=True)
-class Limits:
-    """max_pixels: of one picture. timeout: seconds, of one call."""
-
-    max_pixels: int
-    timeout: float
-
-
 class Pipeline:
-    """Answers the pictures of many callers at once. `ask` belongs to event loops, everything else to any thread."""
+    """Answers the pictures of many callers at once. `ask` belongs to event loops, everything else to any thread.
+
+    max_pixels: of one picture. timeout: seconds, of one call at most.
+    """
 
     def __init__(
         self,
@@ -50,12 +44,14 @@ class Pipeline:
         batch_size: int,
         *,
         admission: Admission,
-        limits: Limits,
+        max_pixels: int,
+        timeout: float,
         metrics: EngineMetrics,
     ) -> None:
         self._trunks = trunks
         self._admission = admission
-        self._limits = limits
+        self._max_pixels = max_pixels
+        self._timeout = timeout
         self._metrics = metrics
         self._decoders = ThreadPoolExecutor(images.cores(), thread_name_prefix="decode")
         self._batcher: Batcher[Asked, tuple[Array, ...]] = Batcher(
@@ -132,7 +128,7 @@ class Pipeline:
         name, data = files[i]
         began = time.perf_counter()
         try:
-            return images.decode(data, interpolation=interpolation, max_pixels=self._limits.max_pixels)
+            return images.decode(data, interpolation=interpolation, max_pixels=self._max_pixels)
         except InvalidInput as error:
             which = name or (f"Picture {i + 1} of {len(files)}" if len(files) > 1 else "")
             raise type(error)(f"{which}: {error}" if which else str(error)) from None
@@ -164,7 +160,7 @@ class Pipeline:
 
     def _seconds(self, timeout: float | None) -> float:
         """What a call may take that was given this timeout."""
-        return self._limits.timeout if timeout is None else min(timeout, self._limits.timeout)
+        return self._timeout if timeout is None else min(timeout, self._timeout)
 
     @contextmanager
     def _counting_refusals(self) -> Iterator[None]:

@@ -11,14 +11,13 @@ from weakref import WeakValueDictionary
 
 from graft.engine.answers import Embeddings, EngineState, Entry, File, Guess, Prediction
 from graft.engine.metrics import EngineMetrics
-from graft.engine.models import LoadedModel
-from graft.engine.pipeline import Limits
+from graft.engine.models import Answering
 from graft.engine.runtime import Array, Embedding
-from graft.engine.startup import PrecisionSetting, Running, start
+from graft.engine.startup import Running, start
 from graft.engine.trunks import MakeTrunk
 from graft.errors import MissingWeights, NotFound, Unavailable
 from graft.registry import BUILT_IN, STABLE, Registry
-from graft.types import InputKey
+from graft.types import InputKey, PrecisionSetting
 from graft.vgg16.heads import probabilities
 from graft.vgg16.labels import decode_predictions, likeliest
 from graft.vgg16.layers import Pooling
@@ -61,7 +60,8 @@ class Predictor:
             registry,
             weights,
             memory_bytes=memory_bytes,
-            limits=Limits(max_pixels, timeout),
+            max_pixels=max_pixels,
+            timeout=timeout,
             precision=precision,
             metrics=metrics or EngineMetrics(),
             make_trunk=trunk,
@@ -91,15 +91,9 @@ class Predictor:
 
     def resolve(self, model: str, *, version: int | None = None, alias: str | None = None) -> int:
         """The version that a prediction would come from now. Blocks. Raises NotFound, MissingWeights."""
-        if model != BUILT_IN:
-            return self._registry.resolve(model, version=version, alias=alias)
-        if version not in (None, BUILT_IN_VERSION) or alias not in (None, STABLE):
-            raise NotFound(
-                f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
-                f"received {version or alias}. Ask for {BUILT_IN} without either."
-            )
-        self._built_in()
-        return BUILT_IN_VERSION
+        if model == BUILT_IN:
+            return self._built_in(version, alias)[0]
+        return self._registry.resolve(model, version=version, alias=alias)
 
     def quarantined(self, model: str) -> Mapping[int, str]:
         """The versions that were found unfit to answer, with the reason."""
@@ -142,13 +136,12 @@ class Predictor:
         but NotFound and CorruptVersion.
         """
         running = self._running()
-        branch = InputKey(precision=running.state.precision), Embedding(layer, pooling)
+        precision = running.state.precision
+        branch = InputKey(precision=precision), Embedding(layer, pooling)
         async with running.pipeline.within(timeout) as deadline:
-            if not running.trunks.is_warm(
-                running.state.precision, layer
-            ):  # it compiles beside the devices' own threads
+            if not running.trunks.is_warm(precision, layer):  # it compiles beside the devices' own threads
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._threads, running.trunks.warm, running.state.precision, layer)
+                await loop.run_in_executor(self._threads, running.trunks.warm, precision, layer)
             (vectors,) = await running.pipeline.ask([branch], files, deadline)
         return Embeddings(layer, pooling, tuple(name for name, _ in files), vectors)
 
@@ -157,11 +150,16 @@ class Predictor:
             raise Unavailable("VGG16 must be loaded before it answers; it is loading. Ask again soon.", retry_after=5)
         return self._started
 
-    def _built_in(self) -> LoadedModel:
+    def _built_in(self, version: int | None, alias: str | None) -> Answering:
+        if version not in (None, BUILT_IN_VERSION) or alias not in (None, STABLE):
+            raise NotFound(
+                f"{BUILT_IN} is built in, with version {BUILT_IN_VERSION} and the alias {STABLE} alone; "
+                f"received {version or alias}. Ask for {BUILT_IN} without either."
+            )
         imagenet = self._running().imagenet
         if isinstance(imagenet, MissingWeights):
             raise MissingWeights(str(imagenet))  # one of its own for each thread that raises it
-        return imagenet
+        return BUILT_IN_VERSION, imagenet
 
     async def _predict(
         self, wanted: Sequence[Wanted], files: Sequence[File], top: int, timeout: float | None
@@ -173,7 +171,7 @@ class Predictor:
             logits = await pipeline.ask(branches, files, deadline)
             return await loop.run_in_executor(self._writers, partial(_predictions, wanted, found, files, logits, top))
 
-    async def _found(self, wanted: tuple[Wanted, ...]) -> list[tuple[int, LoadedModel]]:
+    async def _found(self, wanted: tuple[Wanted, ...]) -> list[Answering]:
         """What `_find` does, in a thread. Of these, models that load slowly keep few, however many ask for them."""
         loop, turns = asyncio.get_running_loop(), self._turns.setdefault(wanted, asyncio.Semaphore(SAME))
         await turns.acquire()
@@ -186,12 +184,12 @@ class Predictor:
         finding.add_done_callback(pass_on)
         return await asyncio.wrap_future(finding)
 
-    def _find(self, wanted: Sequence[Wanted]) -> list[tuple[int, LoadedModel]]:
+    def _find(self, wanted: Sequence[Wanted]) -> list[Answering]:
         """The version that answers for each, and the model itself."""
         found = []
         for name, version, alias in wanted:
             if name == BUILT_IN:
-                found.append((self.resolve(name, version=version, alias=alias), self._built_in()))
+                found.append(self._built_in(version, alias))
             else:
                 found.append(self._running().models.get(name, version=version, alias=alias))
         return found
@@ -199,7 +197,7 @@ class Predictor:
 
 def _predictions(
     wanted: Sequence[Wanted],
-    found: Sequence[tuple[int, LoadedModel]],
+    found: Sequence[Answering],
     files: Sequence[File],
     logits: Sequence[Array],
     top: int,

@@ -3,32 +3,28 @@
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
 from graft.engine.admission import Admission
-from graft.engine.answers import EngineState, served
-from graft.engine.batch_size import best_batch_size
+from graft.engine.answers import EngineState
+from graft.engine.batch_size import BATCH_SIZES, best_batch_size
 from graft.engine.heap import give_back
 from graft.engine.loading import Loader
 from graft.engine.metrics import EngineMetrics
 from graft.engine.models import LoadedModel, Models
-from graft.engine.pipeline import Limits, Pipeline, lanes
+from graft.engine.pipeline import Pipeline, lanes
 from graft.engine.runtime import Asked, Branch, Embedding, multiply_adds, run
 from graft.engine.trunks import MakeTrunk, Trunks
 from graft.errors import MissingWeights
 from graft.registry import Registry
-from graft.types import Precision
+from graft.types import Precision, PrecisionSetting
 from graft.vgg16.devices import devices, native_precisions
 from graft.vgg16.layers import INPUT, LAST, feature_shape
 from graft.vgg16.trunk import TensorFlowTrunk
 from graft.vgg16.weights import WeightStore
 
 logger = logging.getLogger(__name__)
-
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-PrecisionSetting = Precision | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -47,23 +43,26 @@ def start(
     weights: WeightStore,
     *,
     memory_bytes: int,
-    limits: Limits,
+    max_pixels: int,
+    timeout: float,
     precision: PrecisionSetting,
     metrics: EngineMetrics,
     make_trunk: MakeTrunk | None,
 ) -> Running:
     """Load the trunk, and the classifier where it is on disk, and warm both up: seconds. Raises MissingWeights."""
-    native = native_precisions()
-    precision = served("bfloat16" if precision == "auto" else precision, native)
+    state = EngineState("missing", "float32", native_precisions())
+    state = replace(state, precision=state.served("bfloat16" if precision == "auto" else precision))
     trunks = Trunks(make_trunk or partial(TensorFlowTrunk, weights.trunk()), devices())
-    trunks.warm(precision, LAST)
-    loader = Loader(trunks, lambda trained: served(trained, native))
-    imagenet, state = _imagenet(weights, loader, EngineState("missing", precision, native))
+    trunks.warm(state.precision, LAST)
+    loader = Loader(trunks, state.served)
+    imagenet, state = _imagenet(weights, loader, state)
     admission = Admission(len(trunks.devices), lanes(trunks.devices[0]))
     branch = Embedding(LAST, "avg") if isinstance(imagenet, MissingWeights) else imagenet.graft
-    batch_size = _batch_size(trunks, precision, branch, admission)
+    batch_size = _batch_size(trunks, state.precision, branch, admission)
     models = Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics)
-    pipeline = Pipeline(trunks, batch_size, admission=admission, limits=limits, metrics=metrics)
+    pipeline = Pipeline(
+        trunks, batch_size, admission=admission, max_pixels=max_pixels, timeout=timeout, metrics=metrics
+    )
     give_back()
     return Running(state, models, trunks, imagenet, pipeline)
 

@@ -22,9 +22,7 @@ def test_before_anything_was_measured_everything_is_taken() -> None:
 def test_what_would_be_late_is_refused_at_once_with_the_time_to_ask_again() -> None:
     busy = admission()
     with busy.admit(4 * SECOND, seconds=10, pictures=4):
-        with pytest.raises(
-            Unavailable, match=r"within 3 s; what waits before this one takes about 5\.0 s"
-        ) as error:
+        with pytest.raises(Unavailable, match=r"within 3 s; what waits before this one takes about 5\.0 s") as error:
             busy.admit(SECOND, seconds=3, pictures=1)
         assert error.value.retry_after == 4  # 5 s of cautious estimates, and its own 1.25 s, less the 3 s it has
         busy.admit(SECOND, seconds=7, pictures=1)

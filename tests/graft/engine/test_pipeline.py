@@ -1,7 +1,6 @@
 """Load on an engine whose device is shut and opened by the test: who waits, who is refused, who is dropped."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from math import inf
@@ -15,7 +14,7 @@ from graft.database import connect, migrate
 from graft.engine.admission import Admission
 from graft.engine.answers import File, Prediction
 from graft.engine.metrics import EngineMetrics
-from graft.engine.pipeline import CPU_LANES, Limits, Pipeline
+from graft.engine.pipeline import CPU_LANES, Pipeline
 from graft.engine.predictor import Predictor
 from graft.engine.runtime import Array, Embedding
 from graft.engine.trunks import Trunks
@@ -227,7 +226,7 @@ def test_after_any_load_nothing_is_left_waiting(engine: Engine) -> None:
 def test_pictures_of_one_precision_share_a_batch_and_each_gets_its_own(beside: InputKey, batches: int) -> None:
     gate, metrics, asked = Gate(), Watched(), [InputKey(), beside]
     trunks = Trunks(gate.trunk, ("GPU:0",))  # one batch at a time
-    pipeline = Pipeline(trunks, 8, admission=Admission(), limits=Limits(10**6, 60), metrics=metrics)
+    pipeline = Pipeline(trunks, 8, admission=Admission(), max_pixels=10**6, timeout=60, metrics=metrics)
 
     def ask(key: InputKey) -> Coroutine[Any, Any, list[Array]]:
         return pipeline.ask([(key, Embedding(LAST, "avg"))], ONE, deadline=inf)
