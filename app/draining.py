@@ -14,14 +14,29 @@ DRAIN_SECONDS = 2.0
 class Drain:
     """Stands before the server's handlers of SIGTERM and SIGINT, which close the listener as soon as they are called.
 
-    end_streams: called on the event loop just before them. The server waits for its answers to end, and a stream would
-    not end by itself. Any sooner, and who follows it would come back to this process.
+    One for each process; it lives on the event loop.
     """
 
-    def __init__(self, end_streams: Callable[[], None], seconds: float = DRAIN_SECONDS) -> None:
+    def __init__(self, seconds: float = DRAIN_SECONDS) -> None:
         self.draining = False
-        self._end_streams = end_streams
         self._seconds = seconds
+        self._over = False
+        self._calls: set[Callable[[], None]] = set()
+
+    @contextmanager
+    def at_end(self, call: Callable[[], None]) -> Iterator[None]:
+        """Within, `call` is called just before the server's handlers are, or at once where they have been.
+
+        The server waits for its answers to end, and some would not by themselves. Any sooner, and whoever follows a
+        stream would come back to this process.
+        """
+        self._calls.add(call)
+        if self._over:
+            call()
+        try:
+            yield
+        finally:
+            self._calls.discard(call)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -34,7 +49,9 @@ class Drain:
         loop = asyncio.get_running_loop()
 
         def end(number: int) -> None:
-            self._end_streams()
+            self._over = True
+            for call in [*self._calls]:
+                call()
             inner[number](number, None)
 
         def on_signal(number: int, _frame: FrameType | None) -> None:

@@ -44,7 +44,7 @@ def tensorflow_predictor(settings: Settings, stores: Stores, metrics: EngineMetr
 
 
 def lifespan(
-    settings: Settings, predictor: PredictorFactory, metrics: Metrics
+    settings: Settings, predictor: PredictorFactory, metrics: Metrics, drain: Drain
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Connect, migrate and start the warm-up; on the way out, let accepted predictions finish."""
 
@@ -64,7 +64,7 @@ def lifespan(
                 work=Work(stores.datasets, stores.jobs, doorbell),
                 engine=Warmup(lambda: predictor(settings, stores, metrics.engine)),
                 streams=streams,
-                drain=Drain(streams.close),
+                drain=drain,
                 limits=Limits(settings.predict_body_bytes, settings.predict_pictures, settings.archive_bytes),
                 scrapes=Scrapes(metrics.registry, stores.jobs),
             )
@@ -72,7 +72,7 @@ def lifespan(
             app.state.services = services
             services.engine.begin()
             async with streams.looking():
-                with services.drain.watching():
+                with drain.at_end(streams.close), drain.watching():
                     yield
             await run_in_threadpool(services.engine.close)
         finally:

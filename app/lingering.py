@@ -7,21 +7,30 @@ import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.draining import Drain
+
 # A body so small, in bytes, is on its way as a whole, and its connection is worth keeping.
 SMALL = 1024 * 1024
 # How long somebody may go on sending who has been answered; nginx' lingering_time.
 SECONDS = 30.0
+# How long nothing may come of it; nginx' lingering_timeout.
+SILENCE_SECONDS = 5.0
 
 
 class Lingering:
-    """Holds the end of an early answer back until the body has arrived, the caller has left, or `seconds` are over.
+    """Holds the end of an early answer back until the body has arrived, the caller has left, or it is enough.
 
-    The answer itself goes out at once, and unless little is to come it says that its connection will be closed.
+    That is after `seconds`, or after `silence` seconds in which nothing came, or when the server is to end. The answer
+    itself goes out at once, and unless little is to come it says that its connection will be closed.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, drain: Drain, *, seconds: float = SECONDS, silence: float = SILENCE_SECONDS
+    ) -> None:
         self._app = app
+        self._drain = drain
         self._seconds = seconds
+        self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,8 +52,10 @@ class Lingering:
                 await send(message)
                 return
             await send({**message, "more_body": True})
-            with anyio.move_on_after(self._seconds):
+            last = anyio.current_time() + self._seconds
+            with anyio.CancelScope() as lingering, self._drain.at_end(lingering.cancel):
                 while arriving:
+                    lingering.deadline = min(last, anyio.current_time() + self._silence)
                     await receive_noting_the_end()
             await send({"type": "http.response.body"})
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from app import errors, query
 from app.auth import SCHEMES, require_key
+from app.draining import Drain
 from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
 from app.lingering import Lingering
 from app.metrics import Measured, Metrics
@@ -34,18 +35,18 @@ class Api(FastAPI):
 def create_app(settings: Settings | None = None, *, predictor: PredictorFactory = tensorflow_predictor) -> FastAPI:
     """The application; `settings` come from the environment when none are given."""
     settings = settings or Settings()
-    counted = Metrics()
+    counted, drain = Metrics(), Drain()
     app = Api(
         title="Graft",
         version=version("graft"),
         description=DESCRIPTION,
-        lifespan=lifespan(settings, predictor, counted),
+        lifespan=lifespan(settings, predictor, counted, drain),
         redoc_url=None,
         redirect_slashes=False,  # it would send callers to whatever their Host header says
     )
     app.state.api_keys = settings.api_keys
     app.add_middleware(RequestId)
-    app.add_middleware(Lingering)
+    app.add_middleware(Lingering, drain=drain)
     app.add_middleware(Measured, requests=counted.requests, routes=app.routes)
     errors.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])

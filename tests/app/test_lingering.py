@@ -2,10 +2,12 @@
 
 import http.client
 import shutil
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from app.draining import Drain
 from app.lingering import Lingering
 from app.predictor import Predicts
 from app.warmup import Warmup
@@ -163,19 +166,81 @@ async def refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"busy"})
 
 
-@pytest.mark.parametrize("leaves", [True, False])
-def test_the_answer_goes_out_first_and_nobody_is_waited_for_without_end(leaves: bool) -> None:
-    seen: list[str] = []
+class Caller:
+    """One that sends pieces of its body, then nothing more. silent: called then."""
 
-    async def receive() -> Message:
-        seen.append("read")
-        if not leaves:
+    def __init__(self, *pieces: Message, silent: Callable[[], None] = lambda: None) -> None:
+        self.pieces = list(pieces)
+        self.silent = silent
+        self.seen: list[str] = []
+        self.deadlines: list[float] = []  # until when each piece was waited for
+
+    async def receive(self) -> Message:
+        self.seen.append("read")
+        self.deadlines.append(anyio.current_effective_deadline())
+        if not self.pieces:
+            self.silent()
             await anyio.sleep_forever()
-        return {"type": "http.disconnect"}
+        return self.pieces.pop(0)
 
-    async def send(message: Message) -> None:
-        seen.append(f"{message['type']} {message.get('body', b'').decode()} {message.get('more_body', False)}")
+    async def send(self, message: Message) -> None:
+        self.seen.append(f"{message['type']} {message.get('body', b'').decode()} {message.get('more_body', False)}")
 
-    scope = {"type": "http", "headers": [(b"content-length", b"100")]}
-    anyio.run(Lingering(refuse, seconds=600 if leaves else 0.01), scope, receive, send)
-    assert seen == ["http.response.start  False", "http.response.body busy True", "read", "http.response.body  False"]
+    async def ask(self, lingering: Lingering) -> None:
+        await lingering({"type": "http", "headers": [(b"content-length", b"100")]}, self.receive, self.send)
+
+
+PIECE = {"type": "http.request", "body": b"x", "more_body": True}
+LEAVES = {"type": "http.disconnect"}
+ANSWERED = ["http.response.start  False", "http.response.body busy True"]
+ENDED = "http.response.body  False"
+DEADLINE = 30.0  # seconds, after which a test that hangs fails
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reads", "limits"),
+    [
+        ([LEAVES], 1, {}),
+        ([PIECE, LEAVES], 2, {}),
+        ([], 1, {"seconds": 0.01}),
+        ([PIECE], 2, {"silence": 0.01}),
+    ],
+)
+def test_the_answer_goes_out_first_and_nobody_is_waited_for_without_end(
+    pieces: list[Message], reads: int, limits: dict[str, float]
+) -> None:
+    caller = Caller(*pieces)
+    anyio.run(caller.ask, Lingering(refuse, Drain(), **{"seconds": DEADLINE, "silence": DEADLINE, **limits}))
+    assert caller.seen == [*ANSWERED, *["read"] * reads, ENDED]
+
+
+def test_each_piece_has_its_time_and_all_of_them_have_theirs() -> None:
+    lively, slow = Caller(PIECE, PIECE, LEAVES), Caller(PIECE, PIECE, LEAVES)
+    anyio.run(lively.ask, Lingering(refuse, Drain(), seconds=DEADLINE, silence=1))
+    anyio.run(slow.ask, Lingering(refuse, Drain(), seconds=1, silence=DEADLINE))
+    assert lively.deadlines == sorted(set(lively.deadlines))
+    assert len(set(slow.deadlines)) == 1
+
+
+@pytest.fixture
+def stopped() -> Iterator[list[int]]:
+    """The signals that the server's own handler was given."""
+    signals: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
+    yield signals
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_nobody_is_waited_for_once_the_server_is_to_end(stopped: list[int]) -> None:
+    stuck, later = Caller(silent=partial(signal.raise_signal, signal.SIGTERM)), Caller()
+
+    async def ask() -> None:
+        drain = Drain(seconds=0)
+        lingering = Lingering(refuse, drain, seconds=DEADLINE, silence=DEADLINE)
+        with drain.watching(), anyio.fail_after(DEADLINE / 2):
+            await stuck.ask(lingering)
+            assert stopped == [signal.SIGTERM]
+            await later.ask(lingering)
+
+    anyio.run(ask)
+    assert stuck.seen == later.seen == [*ANSWERED, "read", ENDED]
