@@ -40,10 +40,15 @@ class Admission:
             last = self._ended.get(device, began)
             alone = max(ended - max(began, last), 0.0)  # not what another lane has been counted for
             self._ended[device] = max(ended, last)
+        self.learn(work, alone)
+
+    def learn(self, work: float, seconds: float) -> None:
+        """So much work has taken a device so long, with nothing beside it."""
+        with self._lock:
             if self._work:  # what took far longer was stopped, or compiled something, and says little of the next one
-                alone = min(alone, MOST_SURPRISE * self.seconds(work))
+                seconds = min(seconds, MOST_SURPRISE * self.seconds(work))
             # By work, not by batch: a shallow layer takes longer for each multiply-add, and few of them.
-            self._spent += alone - NEWEST * self._spent
+            self._spent += seconds - NEWEST * self._spent
             self._work += work - NEWEST * self._work
 
     def seconds(self, work: float) -> float:

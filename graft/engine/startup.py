@@ -87,6 +87,6 @@ def _batch_size(trunks: Trunks, precision: Precision, branch: Branch, admission:
     device = trunks.devices[0]
     blank = Asked(np.zeros(feature_shape(INPUT), np.uint8), "caffe", precision, (branch,))
     size, seconds = best_batch_size(lambda n: run(trunks.get(precision, device), [blank] * n), BATCH_SIZES)
-    admission.ran(multiply_adds([branch]), 0.0, seconds, device)
+    admission.learn(multiply_adds([branch]), seconds)
     logger.info("%s at %s: batches of %d, %.1f ms a picture", device, precision, size, seconds * 1000)
     return size

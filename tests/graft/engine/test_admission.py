@@ -10,7 +10,7 @@ SECOND = 1000  # multiply-adds that the device of these tests does in a second
 
 def admission(devices: int = 1) -> Admission:
     made = Admission(devices)
-    made.ran(SECOND, 0.0, 1.0, "CPU:0")
+    made.learn(SECOND, 1.0)
     return made
 
 
@@ -44,25 +44,24 @@ def test_two_devices_wait_half_as_long() -> None:
 
 def test_the_rate_follows_what_is_measured() -> None:
     slower = admission()
-    for i in range(1, 51):
-        slower.ran(SECOND, 2.0 * i, 2.0 * i + 2, "CPU:0")
+    for _ in range(50):
+        slower.learn(SECOND, 2.0)
     assert slower.seconds(SECOND) == pytest.approx(2.0, rel=0.01)
 
 
 def test_one_batch_that_was_stopped_or_compiled_something_is_no_rate() -> None:
     """A minute for a hundredth of the usual work."""
     surprised = admission()
-    surprised.ran(SECOND / 100, 100.0, 160.0, "CPU:0")
+    surprised.learn(SECOND / 100, 60.0)
     assert surprised.seconds(SECOND) < 1.1
 
 
 def test_shallow_layers_are_weighed_by_their_work() -> None:
     """They take ten times as long for each multiply-add, which what the whole trunk takes must hardly feel."""
-    mixed, now = admission(), 1.0
+    mixed = admission()
     for _ in range(30):
-        for work, seconds in ((SECOND / 200, 0.05), (SECOND, 1.0)):
-            mixed.ran(work, now, now + seconds, "CPU:0")
-            now += seconds
+        mixed.learn(SECOND / 200, 0.05)
+        mixed.learn(SECOND, 1.0)
     assert 1 <= mixed.seconds(SECOND) < 1.06
 
 
@@ -76,7 +75,8 @@ def test_whatever_clocks_say_the_rate_is_none_below_zero(batches: list[tuple[flo
 
 def test_batches_that_overlap_on_a_device_count_once() -> None:
     """Two lanes, each with a batch of two seconds, one ending every second: a second for each."""
-    lanes = admission()
+    lanes = Admission()
+    lanes.ran(SECOND, 0.0, 1.0, "CPU:0")
     for i in range(1, 20):
         lanes.ran(SECOND, i - 1.0, i + 1.0, "CPU:0")
     assert lanes.seconds(SECOND) == pytest.approx(1.0)
@@ -84,7 +84,7 @@ def test_batches_that_overlap_on_a_device_count_once() -> None:
 
 def test_with_more_lanes_one_must_begin_sooner() -> None:
     two = Admission(lanes=2)
-    two.ran(SECOND, 0.0, 1.0, "CPU:0")
+    two.learn(SECOND, 1.0)
     assert two.latest_start(3 * SECOND, deadline=100) == 94
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_left_waiting_whatever_is_done_before_and_after_the_end(
 ) -> None:
     """Of each call some pictures are done in time, and the rest when it has given up."""
     everything = Admission()
-    everything.ran(10**9, 0.0, 1.0, "CPU:0")
+    everything.learn(10**9, 1.0)
     for works, done, late in calls:
         with everything.admit(sum(works), seconds=10**9, pictures=len(works)) as place:
             for work in works[:done]:

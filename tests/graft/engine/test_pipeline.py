@@ -140,8 +140,8 @@ def test_what_would_be_late_is_refused_before_it_is_decoded(engine: Engine) -> N
     async def scene() -> None:
         inside = await engine.fill()
         engine.predictor.refuse_when_busy(None)
-        for hour in range(100):  # a machine that becomes unbearably slow
-            engine.admission.ran(10**10, hour * 3600, hour * 3600 + 3600, "another")
+        for _ in range(100):  # a machine that becomes unbearably slow
+            engine.admission.learn(10**10, 3600)
         with pytest.raises(Unavailable, match="what waits before this one takes about"):
             await engine.predictor.predict("a", [(None, b"no picture, and nobody looks")])
         with pytest.raises(Unavailable, match="what waits before this one takes about"):
