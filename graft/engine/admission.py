@@ -46,29 +46,29 @@ class Admission:
         """So much work has taken a device so long, with nothing beside it."""
         with self._lock:
             if self._work:  # what took far longer was stopped, or compiled something, and says little of the next one
-                seconds = min(seconds, MOST_SURPRISE * self.seconds(work))
+                seconds = min(seconds, MOST_SURPRISE * self.estimate(work))
             # By work, not by batch: a shallow layer takes longer for each multiply-add, and few of them.
             self._spent += seconds - NEWEST * self._spent
             self._work += work - NEWEST * self._work
 
-    def seconds(self, work: float) -> float:
+    def estimate(self, work: float) -> float:
         """How long a device takes for it, as of late; 0 before anything was measured."""
         return work * self._spent / self._work if self._work else 0.0
 
     def latest_start(self, work: float, deadline: float) -> float:
         """When it must begin to be done by then, while the device's other lanes are as busy."""
-        return deadline - self.seconds(work) * self._lanes
+        return deadline - self.estimate(work) * self._lanes
 
     def wait(self, work: float) -> float:
         """Seconds until this work would be done, behind what waits."""
-        return self.seconds(self._waiting / self._devices + work) * CAUTION
+        return self.estimate(self._waiting / self._devices + work) * CAUTION
 
     def check(self, work: float, seconds: float, pictures: int = 1) -> None:
         """Raises Unavailable when this work would not be done within `seconds`, or too much waits already.
 
         Where nothing waits it is tried, whatever the estimate: an estimate that is wrong is mended only by what runs.
         """
-        alone, wait = self.seconds(work) * CAUTION, self.wait(work)
+        alone, wait = self.estimate(work) * CAUTION, self.wait(work)
         if self._pictures and wait > seconds:
             raise Unavailable(
                 f"A prediction must be ready within {seconds:.3g} s; what waits before this one takes about "

@@ -37,12 +37,12 @@ class Batcher(Generic[Item, Answer]):
         works: Sequence[Work[Item, Answer]],
         batch_size: int,
         *,
+        metrics: EngineMetrics,
         kind: Callable[[Item], Hashable] = lambda _: None,
-        metrics: EngineMetrics | None = None,
     ) -> None:
         self._batch_size = batch_size
         self._kind = kind
-        self._metrics = metrics or EngineMetrics()
+        self._metrics = metrics
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._changed = threading.Condition()
         self._closed = False

@@ -16,7 +16,7 @@ from graft.engine.admission import Admission, Place
 from graft.engine.answers import File
 from graft.engine.batcher import Batcher
 from graft.engine.metrics import EngineMetrics
-from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, Seconds, multiply_adds, run
+from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, Spent, run, work_of
 from graft.engine.trunks import Trunks
 from graft.errors import InvalidInput, Unavailable
 from graft.types import InputKey, Interpolation
@@ -29,7 +29,7 @@ Pixels = npt.NDArray[np.uint8]
 CPU_LANES = 2
 # Seconds of a caller's time that its answer's way home may take, and the share of it at most.
 WAY_HOME, WAY_HOME_SHARE = 0.05, 0.1
-WHOLE_TRUNK = multiply_adds([Embedding(LAST, "avg")])
+WHOLE_TRUNK = work_of([Embedding(LAST, "avg")])
 
 
 class Pipeline:
@@ -68,12 +68,12 @@ class Pipeline:
     def refuse_when_busy(self, timeout: float | None) -> None:
         """Raises Unavailable when not even one picture could be answered within the timeout. Never blocks."""
         with self._counting_refusals():
-            self._admission.check(WHOLE_TRUNK, self._seconds(timeout))
+            self._admission.check(WHOLE_TRUNK, self._allowed(timeout))
 
     @asynccontextmanager
     async def within(self, timeout: float | None) -> AsyncIterator[float]:
         """Around all that is done for one call: its deadline, on the monotonic clock. Raises Unavailable then."""
-        seconds = self._seconds(timeout)
+        seconds = self._allowed(timeout)
         try:
             ready = seconds - min(WAY_HOME, WAY_HOME_SHARE * seconds)
             async with asyncio.timeout(ready):
@@ -137,7 +137,7 @@ class Pipeline:
 
     async def _run(self, asked: Sequence[Asked], place: Place, deadline: float) -> Sequence[tuple[Array, ...]]:
         """Each one's answers, from the batches that they share with other callers' pictures."""
-        works = [multiply_adds(each.branches) for each in asked]
+        works = [work_of(each.branches) for each in asked]
         answers = self._batcher.submit(asked, start_by=self._admission.latest_start(max(works), deadline))
         for answer, work in zip(answers, works, strict=True):
             answer.add_done_callback(partial(place.done, work))
@@ -145,20 +145,20 @@ class Pipeline:
 
     def _run_batch(self, device: str, batch: Sequence[Asked]) -> list[Answer]:
         """On one of the device's lanes."""
-        seconds, began = Seconds(), time.monotonic()
-        answers = run(self._trunks.get(batch[0].precision, device), batch, seconds)
-        work = sum(multiply_adds(asked.branches) for asked in batch)
+        spent, began = Spent(), time.monotonic()
+        answers = run(self._trunks.get(batch[0].precision, device), batch, spent)
+        work = sum(work_of(asked.branches) for asked in batch)
         self._admission.ran(work, began, time.monotonic(), device)
-        self._metrics.stage("trunk", seconds.trunk)
-        self._metrics.stage("branches", seconds.branches)
+        self._metrics.stage("trunk", spent.trunk)
+        self._metrics.stage("branches", spent.branches)
         return answers
 
     def _admitted(self, wanted: Collection[Sequence[Branch]], pictures: int, deadline: float) -> Place:
-        work = pictures * sum(multiply_adds(branches) for branches in wanted)
+        work = pictures * sum(work_of(branches) for branches in wanted)
         with self._counting_refusals():
             return self._admission.admit(work, deadline - time.monotonic(), pictures * len(wanted))
 
-    def _seconds(self, timeout: float | None) -> float:
+    def _allowed(self, timeout: float | None) -> float:
         """What a call may take that was given this timeout."""
         return self._timeout if timeout is None else min(timeout, self._timeout)
 

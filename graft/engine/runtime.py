@@ -55,8 +55,8 @@ class Asked:
     branches: tuple[Branch, ...]
 
 
-def multiply_adds(branches: Sequence[Branch]) -> int:
-    """Of all that runs for one picture which these branches want."""
+def work_of(branches: Sequence[Branch]) -> int:
+    """Multiply-adds of all that runs for one picture which these branches want."""
     return layers.multiply_adds(INPUT, _last(branches)) + sum(branch.multiply_adds for branch in branches)
 
 
@@ -66,21 +66,21 @@ def _last(branches: Sequence[Branch]) -> str:
 
 
 @dataclass
-class Seconds:
+class Spent:
     """Where the time of a batch went."""
 
     trunk: float = 0.0
     branches: float = 0.0
 
 
-def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = None) -> list[Answer]:
+def run(trunk: TrunkRunner, batch: Sequence[Asked], spent: Spent | None = None) -> list[Answer]:
     """For each picture what its branches answer, in their order, each (any number,); all are of the trunk's precision.
 
     A branch that fails is the answer of those who wanted it, and of nobody else.
 
-    A trunk layer runs once for a picture with a branch after it, and never for another. `seconds` is added to.
+    A trunk layer runs once for a picture with a branch after it, and never for another. `spent` is added to.
     """
-    seconds = seconds or Seconds()
+    spent = spent or Spent()
     answers: list[dict[Branch, Array | Exception]] = [{} for _ in batch]
     inside = list(range(len(batch)))  # the pictures that are still in the trunk, as rows of `features`
     began = time.perf_counter()
@@ -95,9 +95,9 @@ def run(trunk: TrunkRunner, batch: Sequence[Asked], seconds: Seconds | None = No
             wanted = features if len(rows) == len(features) else features[rows]
             for row, answer in zip(rows, _answers(branch, wanted, trunk.device), strict=True):
                 answers[inside[row]][branch] = answer
-        seconds.trunk += left - began
+        spent.trunk += left - began
         began = time.perf_counter()
-        seconds.branches += began - left
+        spent.branches += began - left
     return [_in_order(asked.branches, found) for asked, found in zip(batch, answers, strict=True)]
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from graft.engine.admission import Admission
 from graft.engine.answers import EngineState
 from graft.engine.batch_size import BATCH_SIZES, best_batch_size
-from graft.engine.heap import give_back
+from graft.engine.heap import trim
 from graft.engine.loading import Loader
 from graft.engine.metrics import EngineMetrics
 from graft.engine.models import LoadedModel, Models
 from graft.engine.pipeline import Pipeline, lanes
-from graft.engine.runtime import Asked, Branch, Embedding, multiply_adds, run
+from graft.engine.runtime import Asked, Branch, Embedding, run, work_of
 from graft.engine.trunks import MakeTrunk, Trunks
 from graft.errors import MissingWeights
 from graft.registry import Registry
@@ -63,7 +63,7 @@ def start(
     pipeline = Pipeline(
         trunks, batch_size, admission=admission, max_pixels=max_pixels, timeout=timeout, metrics=metrics
     )
-    give_back()
+    trim()
     return Running(state, models, trunks, imagenet, pipeline)
 
 
@@ -87,6 +87,6 @@ def _batch_size(trunks: Trunks, precision: Precision, branch: Branch, admission:
     device = trunks.devices[0]
     blank = Asked(np.zeros(feature_shape(INPUT), np.uint8), "caffe", precision, (branch,))
     size, seconds = best_batch_size(lambda n: run(trunks.get(precision, device), [blank] * n), BATCH_SIZES)
-    admission.learn(multiply_adds([branch]), seconds)
+    admission.learn(work_of([branch]), seconds)
     logger.info("%s at %s: batches of %d, %.1f ms a picture", device, precision, size, seconds * 1000)
     return size

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from graft.engine.heap import give_back
+from graft.engine.heap import trim
 from graft.types import Precision
 from graft.vgg16.layers import INPUT, feature_shape
 from graft.vgg16.trunk import TrunkRunner
@@ -42,4 +42,4 @@ class Trunks:
         for device in self.devices:
             self.get(precision, device).run(np.zeros((1, *feature_shape(INPUT)), np.float32), INPUT, [cut])
         self._warm.add((precision, cut))
-        give_back()
+        trim()

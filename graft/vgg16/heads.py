@@ -100,7 +100,6 @@ class Graft:
         precision: Precision = "float32",
     ) -> None:
         self.cut = cut
-        self.precision = precision
         self.multiply_adds = multiply_adds(cut, LAST) + head_multiply_adds(spec)
         self._function, held = graft_function(cut, spec, precision)
         with tf.device("CPU:0"):

@@ -22,8 +22,6 @@ class TrunkRunner(Protocol):
     """Whatever runs the frozen trunk. Serving, features and the plan do not know which one it is."""
 
     @property
-    def precision(self) -> Precision: ...
-    @property
     def device(self) -> str: ...
 
     def run(self, pictures: Features, start: str, cuts: Collection[str]) -> dict[str, Features]:

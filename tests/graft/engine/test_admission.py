@@ -46,14 +46,14 @@ def test_the_rate_follows_what_is_measured() -> None:
     slower = admission()
     for _ in range(50):
         slower.learn(SECOND, 2.0)
-    assert slower.seconds(SECOND) == pytest.approx(2.0, rel=0.01)
+    assert slower.estimate(SECOND) == pytest.approx(2.0, rel=0.01)
 
 
 def test_one_batch_that_was_stopped_or_compiled_something_is_no_rate() -> None:
     """A minute for a hundredth of the usual work."""
     surprised = admission()
     surprised.learn(SECOND / 100, 60.0)
-    assert surprised.seconds(SECOND) < 1.1
+    assert surprised.estimate(SECOND) < 1.1
 
 
 def test_shallow_layers_are_weighed_by_their_work() -> None:
@@ -62,7 +62,7 @@ def test_shallow_layers_are_weighed_by_their_work() -> None:
     for _ in range(30):
         mixed.learn(SECOND / 200, 0.05)
         mixed.learn(SECOND, 1.0)
-    assert 1 <= mixed.seconds(SECOND) < 1.06
+    assert 1 <= mixed.estimate(SECOND) < 1.06
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.integers(1, 10**6)), min_size=1))
@@ -70,7 +70,7 @@ def test_whatever_clocks_say_the_rate_is_none_below_zero(batches: list[tuple[flo
     odd = admission()
     for began, ended, work in batches:
         odd.ran(work, began, ended, "CPU:0")
-    assert odd.seconds(1) >= 0
+    assert odd.estimate(1) >= 0
 
 
 def test_batches_that_overlap_on_a_device_count_once() -> None:
@@ -79,7 +79,7 @@ def test_batches_that_overlap_on_a_device_count_once() -> None:
     lanes.ran(SECOND, 0.0, 1.0, "CPU:0")
     for i in range(1, 20):
         lanes.ran(SECOND, i - 1.0, i + 1.0, "CPU:0")
-    assert lanes.seconds(SECOND) == pytest.approx(1.0)
+    assert lanes.estimate(SECOND) == pytest.approx(1.0)
 
 
 def test_with_more_lanes_one_must_begin_sooner() -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from graft.engine.batcher import Batcher
+from graft.engine.metrics import EngineMetrics
 from graft.errors import Unavailable
 
 
@@ -38,7 +39,7 @@ def fill(batcher: Batcher[int, int], device: Device, items: Sequence[int]) -> li
 
 
 def test_what_waits_when_the_device_is_free_runs_as_one_batch(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=3)
+    batcher = Batcher([device.run], batch_size=3, metrics=EngineMetrics())
     answers = fill(batcher, device, [1, 2, 3, 4, 5])
     device.gate.set()
     assert [answer.result() for answer in answers] == [0, 2, 4, 6, 8, 10]
@@ -47,7 +48,7 @@ def test_what_waits_when_the_device_is_free_runs_as_one_batch(device: Device) ->
 
 
 def test_a_cancelled_item_is_not_run(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=3)
+    batcher = Batcher([device.run], batch_size=3, metrics=EngineMetrics())
     answers = fill(batcher, device, [1, 2])
     assert answers[1].cancel()
     device.gate.set()
@@ -57,7 +58,7 @@ def test_a_cancelled_item_is_not_run(device: Device) -> None:
 
 
 def test_an_error_reaches_its_batch_and_the_next_one_runs(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=2)
+    batcher = Batcher([device.run], batch_size=2, metrics=EngineMetrics())
     answers = fill(batcher, device, [1, -1, 2])
     device.gate.set()
     for answer in answers[1:3]:
@@ -68,7 +69,10 @@ def test_an_error_reaches_its_batch_and_the_next_one_runs(device: Device) -> Non
 
 
 def test_a_device_that_answers_too_little_fails_its_batch_alone() -> None:
-    batcher: Batcher[int, int] = Batcher([lambda items: [] if items == [1] else list(items)], batch_size=1)
+    def answer(items: Sequence[int]) -> Sequence[int]:
+        return [] if items == [1] else items
+
+    batcher = Batcher([answer], batch_size=1, metrics=EngineMetrics())
     with pytest.raises(ValueError, match="zip"):
         batcher.submit([1])[0].result()
     assert batcher.submit([2])[0].result() == 2
@@ -76,7 +80,7 @@ def test_a_device_that_answers_too_little_fails_its_batch_alone() -> None:
 
 
 def test_close_answers_what_was_accepted_and_takes_no_more(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=2)
+    batcher = Batcher([device.run], batch_size=2, metrics=EngineMetrics())
     answers = fill(batcher, device, [1, 2, 3])
     device.gate.set()
     batcher.close()
@@ -87,7 +91,7 @@ def test_close_answers_what_was_accepted_and_takes_no_more(device: Device) -> No
 
 
 def test_kinds_share_no_batch_and_keep_their_order(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=3, kind=lambda item: item % 2)
+    batcher = Batcher([device.run], batch_size=3, metrics=EngineMetrics(), kind=lambda item: item % 2)
     answers = fill(batcher, device, [2, 3, 4, 5, 6, 7, 8])
     device.gate.set()
     assert [answer.result() for answer in answers] == [0, 4, 6, 8, 10, 12, 14, 16]
@@ -96,7 +100,7 @@ def test_kinds_share_no_batch_and_keep_their_order(device: Device) -> None:
 
 
 def test_what_was_not_begun_in_time_is_not_run(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=3)
+    batcher = Batcher([device.run], batch_size=3, metrics=EngineMetrics())
     (first,) = fill(batcher, device, [])
     (late,) = batcher.submit([1], start_by=time.monotonic())
     (in_time,) = batcher.submit([2], start_by=time.monotonic() + 3600)
@@ -109,7 +113,7 @@ def test_what_was_not_begun_in_time_is_not_run(device: Device) -> None:
 
 
 def test_a_cancelled_item_takes_no_place_in_a_batch(device: Device) -> None:
-    batcher = Batcher([device.run], batch_size=2)
+    batcher = Batcher([device.run], batch_size=2, metrics=EngineMetrics())
     answers = fill(batcher, device, [1, 2, 3])
     answers[1].cancel()
     device.gate.set()
@@ -119,7 +123,7 @@ def test_a_cancelled_item_takes_no_place_in_a_batch(device: Device) -> None:
 
 def test_each_device_works_on_its_own() -> None:
     one, two = Device(), Device()
-    batcher = Batcher([one.run, two.run], batch_size=1)
+    batcher = Batcher([one.run, two.run], batch_size=1, metrics=EngineMetrics())
     answers = batcher.submit([1, 2])
     one.busy.wait()
     two.busy.wait()  # both at once

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, multiply_adds, run
+from graft.engine.runtime import Answer, Array, Asked, Branch, Embedding, run, work_of
 from graft.types import Precision, Preprocessing
 from graft.vgg16 import layers
 from graft.vgg16.heads import Graft, by_parameter, initial_head
@@ -25,7 +25,6 @@ CUTS = ("block4_pool", "block5_conv2", LAST)
 class NumberTrunk:
     """A picture is one number, to which each layer adds one; what has run for which picture is noted."""
 
-    precision: Precision = "float32"
     device = "CPU:0"
     NAMES = tuple(layer.name for layer in LAYERS)
 
@@ -180,10 +179,10 @@ def test_any_mix_answers_as_each_alone(mix: Mix, wanted: list[tuple[int, set[int
 
 def test_the_work_of_a_picture_is_what_runs_for_it() -> None:
     whole = layers.multiply_adds(INPUT, LAST) + 512 * 3
-    assert multiply_adds([graft(LAST, 1)]) == multiply_adds([graft(INPUT, 1)]) == whole
+    assert work_of([graft(LAST, 1)]) == work_of([graft(INPUT, 1)]) == whole
     block5 = layers.multiply_adds("block4_pool", LAST)
-    assert multiply_adds([graft("block4_pool", 1), graft("block4_pool", 2)]) == whole + 512 * 3 + block5
-    assert multiply_adds([Embedding("block1_conv1", "avg")]) == 224 * 224 * 27 * 64
+    assert work_of([graft("block4_pool", 1), graft("block4_pool", 2)]) == whole + 512 * 3 + block5
+    assert work_of([Embedding("block1_conv1", "avg")]) == 224 * 224 * 27 * 64
 
 
 def test_grafts_of_one_architecture_share_their_function() -> None:
