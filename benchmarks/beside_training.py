@@ -2,8 +2,8 @@
 
     GRAFT_TEST_ASSETS=FOLDER python -m benchmarks.beside_training [--seconds 40]
 
-Starts `graft up`, uploads the sign-language digits, and trains the tail of block 5 once, so that the features of the
-frozen part are kept. Then clients are alone, beside a training, and the training is alone. Printed: throughput and
+Starts `graft up`, uploads drawn pictures of three classes, and trains the tail of block 5 once, so that the features of
+the frozen part are kept. Then clients are alone, beside a training, and the training is alone. Printed: throughput and
 median of 1 and of 8 clients beside it over those alone, and the training's steps a second beside them over those alone.
 The job's process has a lower priority than the service.
 """
@@ -19,13 +19,15 @@ from pathlib import Path
 from benchmarks.load import Load, closed_loop
 from benchmarks.machine import assets, describe
 from benchmarks.pictures import MEAN_SIZE, photos
-from benchmarks.sign_language import zip_folder
 from benchmarks.wire import post
+from tests.drawing import folder as drawn
+from tests.drawing import zip_of
 from tests.e2e.service import Service, running
 
 CLIENTS = (1, 8)
-MODEL = "digits"
+MODEL = "shapes"
 PATH = f"/api/v1/models/{MODEL}/predict"
+PICTURES = 80  # of each class
 EPOCHS = 1000  # more than it gets to
 
 
@@ -68,10 +70,10 @@ def main() -> None:
     seconds = arguments.parse_args().seconds
     print(f"{describe()}\nfloat32, drawn JPEGs of {MEAN_SIZE[0]}x{MEAN_SIZE[1]}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        home, weights = Path(folder) / "home", str(assets() / "weights")
-        archive = zip_folder(assets() / "sign-language-digits", Path(folder) / "digits.zip")
-        with running(home, GRAFT_WEIGHTS_DIR=weights, GRAFT_PREDICT_TIMEOUT_SECONDS="600") as service:
-            dataset = service.upload(archive, "digits")["id"]
+        home, archive = Path(folder) / "home", zip_of(drawn(PICTURES), Path(folder) / "shapes.zip")
+        settings = {"GRAFT_WEIGHTS_DIR": str(assets() / "weights"), "GRAFT_PREDICT_TIMEOUT_SECONDS": "600"}
+        with running(home, **settings) as service:
+            dataset = service.upload(archive, MODEL)["id"]
             service.train(dataset, MODEL, {"preset": "fine-tuning", "epochs": 1})
             report(service, dataset, seconds)
 
