@@ -45,7 +45,8 @@ def model(registry: Registry, engine: Engine, name: str) -> Model:
         version = Version(version=1, created_at=None, status=_built_in_status(engine), problem=None, metrics=None)
         return Model(name=name, versions=[version], aliases={STABLE: 1})
     aliases = registry.aliases(name)
-    quarantined = {} if engine.obstacle() else engine.get().quarantined(name)
+    predictor = _started(engine)
+    quarantined = predictor.quarantined(name) if predictor else {}
     numbers = sorted({*registry.versions(name), *quarantined})  # one without a valid manifest is in quarantine alone
     versions = [_version(registry, name, number, quarantined.get(number)) for number in numbers]
     return Model(name=name, versions=versions, aliases=aliases)
@@ -57,7 +58,8 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
 
     Raises NotFound, CorruptVersion.
     """
-    state = None if engine.obstacle() else engine.get().state()
+    predictor = _started(engine)
+    state = predictor and predictor.state()
     if name != BUILT_IN:
         found = registry.card(name, version)
         served = state and state.served(found.input.precision)
@@ -122,6 +124,12 @@ def _version(registry: Registry, name: str, version: int, quarantined: str | Non
 
 def _built_in_status(engine: Engine) -> str:
     """The trunk is always fetched; the classifier is there or it is not."""
-    if engine.obstacle():
+    predictor = _started(engine)
+    if predictor is None:
         return "loading"
-    return "missing weights" if engine.get().state().classifier == "missing" else "available"
+    return "missing weights" if predictor.state().classifier == "missing" else "available"
+
+
+def _started(engine: Engine) -> Predicts | None:
+    """The predictor, once it is there."""
+    return None if engine.obstacle() else engine.get()

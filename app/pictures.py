@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from app.bodies import FORM, JSON, Part, body, media_type, multipart
+from app.deps import Services
 from app.examples import INSTANCES
 from app.json_route import read_object
 from app.prediction_schemas import Instance, Instances
@@ -56,6 +57,13 @@ BODY: Final[dict[str, Any]] = {
         },
     }
 }
+
+
+async def pictures_unless_busy(request: Request, services: Services, timeout: float | None) -> list[File]:
+    """Every picture of a request for predictions. Raises Unavailable before it is read, and what `pictures` does."""
+    services.engine.get().refuse_when_busy(timeout)
+    limits = services.limits
+    return await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
 
 
 async def pictures(request: Request, *, limit: int, count: int) -> list[File]:

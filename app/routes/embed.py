@@ -12,7 +12,7 @@ from app.accept import preferred
 from app.bodies import JSON
 from app.deps import UseServices
 from app.errors import problems
-from app.pictures import BODY, pictures
+from app.pictures import BODY, pictures_unless_busy
 from app.prediction_schemas import Embeddings
 from app.waiting import Timeout, unless_left
 from graft.engine import answers
@@ -59,9 +59,7 @@ async def embed(
 ) -> Response:
     """Pictures are prepared as Keras' `load_img` and `preprocess_input` do it."""
     predictor, form = services.engine.get(), preferred(request, (JSON, NPY))
-    predictor.refuse_when_busy(timeout)
-    limits = services.limits
-    files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
+    files = await pictures_unless_busy(request, services, timeout)
     numbers = len(files) * pooled_width(pooling, layer)
     if numbers > NUMBERS[form]:
         raise TooLarge(

@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from app.bodies import JSON
 from app.deps import AliasName, ModelName, Services, UseServices, VersionNumber
 from app.errors import problems
-from app.pictures import BODY, pictures
+from app.pictures import BODY, pictures_unless_busy
 from app.prediction_schemas import Prediction, Predictions
 from app.waiting import Timeout, unless_left
 from graft.errors import InvalidFields, TooLarge
@@ -78,9 +78,7 @@ async def predict_many(
     predictor = services.engine.get()
     for name in names:
         await run_in_threadpool(predictor.resolve, name)
-    predictor.refuse_when_busy(timeout)
-    limits = services.limits
-    files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
+    files = await pictures_unless_busy(request, services, timeout)
     labels = len(files) * len(names) * top
     if labels > LABELS:
         raise TooLarge(
@@ -116,9 +114,7 @@ async def _predict(
     predictor = services.engine.get()
     # Before megabytes are read for nothing. Which version answers is settled only when the prediction begins.
     await run_in_threadpool(predictor.resolve, model, version=version, alias=alias)
-    predictor.refuse_when_busy(timeout)
-    limits = services.limits
-    files = await pictures(request, limit=limits.predict_bytes, count=limits.predict_pictures)
+    files = await pictures_unless_busy(request, services, timeout)
     work = predictor.predict(model, files, version=version, alias=alias, top=top, timeout=timeout)
     predicted = await unless_left(request, work)
     return await _answer(lambda: Prediction.of(predicted), len(files) * top)
