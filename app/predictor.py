@@ -27,10 +27,10 @@ class Predicts(Protocol):
         """The version that a prediction would come from now. Blocks. Raises NotFound, MissingWeights."""
 
     def quarantined(self, model: str) -> Mapping[int, str]:
-        """The versions that cannot be served, each with the reason. Never blocks."""
+        """The versions that cannot be served, each with the reason. Blocks."""
 
     def refuse_when_busy(self, timeout: float | None) -> None:
-        """Raise Unavailable when not even one picture could be answered within `timeout`. Never blocks."""
+        """Raise Unavailable when one picture through the whole trunk would not be done in `timeout`. Never blocks."""
 
     async def predict(
         self,

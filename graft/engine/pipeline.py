@@ -66,7 +66,7 @@ class Pipeline:
         self._batcher.close()
 
     def refuse_when_busy(self, timeout: float | None) -> None:
-        """Raises Unavailable when not even one picture could be answered within the timeout. Never blocks."""
+        """Raises Unavailable when one picture through the whole trunk would not be done in time. Never blocks."""
         with self._counting_refusals():
             self._admission.check(WHOLE_TRUNK, self._allowed(timeout))
 

@@ -96,11 +96,11 @@ class Predictor:
         return self._registry.resolve(model, version=version, alias=alias)
 
     def quarantined(self, model: str) -> Mapping[int, str]:
-        """The versions that were found unfit to answer, with the reason."""
+        """The versions that were found unfit to answer, with the reason. Blocks."""
         return self._running().models.quarantined(model)
 
     def refuse_when_busy(self, timeout: float | None) -> None:
-        """Raises Unavailable when not even one picture could be answered within the timeout. Never blocks."""
+        """Raises Unavailable when one picture through the whole trunk would not be done in time. Never blocks."""
         self._running().pipeline.refuse_when_busy(timeout)
 
     async def predict(
