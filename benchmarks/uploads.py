@@ -13,7 +13,6 @@ import http.client
 import io
 import multiprocessing
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -25,10 +24,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
 
+from benchmarks.machine import MB, forget_peak, usage
 from tests.drawing import CLASSES, draw
 from tests.e2e.service import free_port, outside
 
@@ -57,23 +58,12 @@ def main() -> None:
             archive.unlink()
 
 
+@dataclass(frozen=True)
 class Api:
-    """The API as a process, and its memory."""
+    """The API as a process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.port = port
-        self._folder = Path(f"/proc/{process.pid}")
-
-    def memory(self) -> tuple[float, float]:
-        """MB now, and at the peak since `forget_peak`."""
-        status = (self._folder / "status").read_text()
-        now, peak = (re.search(rf"{name}:\s+(\d+) kB", status) for name in ("VmRSS", "VmHWM"))
-        assert now
-        assert peak
-        return int(now[1]) / 1e3, int(peak[1]) / 1e3
-
-    def forget_peak(self) -> None:
-        (self._folder / "clear_refs").write_text("5")
+    pid: int
+    port: int
 
 
 @contextmanager
@@ -90,7 +80,7 @@ def running(home: Path) -> Iterator[Api]:
         while answers(port, "/health/ready") != 200:
             time.sleep(0.5)
         time.sleep(2)  # what the start leaves to do
-        yield Api(process, port)
+        yield Api(process.pid, port)
     finally:
         process.terminate()
         process.wait()
@@ -115,17 +105,18 @@ def measure(api: Api, what: str, send: Callable[[], int]) -> None:
         begun = shared.Event()
         probing = pool.submit(probe, api.port, begun, over)
         begun.wait()  # the process takes a while to start
-        api.forget_peak()
-        before, _ = api.memory()
+        forget_peak(api.pid)
+        before = usage(api.pid).memory
         started = time.monotonic()
         size = pool.submit(send).result()
         seconds = time.monotonic() - started
         over.set()
         waits = [wait * 1e3 for wait in probing.result()]
-        after, peak = api.memory()
+        after = usage(api.pid)
     cuts = statistics.quantiles(waits, n=100)
     print(f"{what}: {size / 1e6:,.0f} MB in {seconds:.1f} s, {size / 1e6 / seconds:.0f} MB/s")
-    print(f"  memory: {before:,.0f} MB, grew by {after - before:.0f} MB, at the peak by {peak - before:.0f} MB")
+    grown, peak = (after.memory - before) / MB, (after.peak - before) / MB
+    print(f"  memory: {before / MB:,.0f} MB, grew by {grown:.0f} MB, at the peak by {peak:.0f} MB")
     print(
         f"  {len(waits):,} probes of /health/live: median {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, "
         f"longest {max(waits):.1f} ms",

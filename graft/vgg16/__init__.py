@@ -6,7 +6,7 @@ import os
 # is used, as the API and a training share one.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# oneDNN's convolutions, also on processors for which TensorFlow leaves them off: 12 % and more faster with AVX2 alone
+# oneDNN's convolutions, also on processors for which TensorFlow leaves them off: they are faster there, too
 # (docs/decisions/0012).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # With it on, oneDNN keeps the first weights that a function was called with. Grafts share functions: every one of an
