@@ -79,20 +79,37 @@ class Watched(EngineMetrics):
         self.most_bytes = max(self.most_bytes, nbytes)
         super().models(count, nbytes)
 
-    def value(self, name: str, **labels: str) -> float | None:
-        return self._read.get_sample_value(name, labels)
+    def value(self, name: str, **labels: str) -> float:
+        """Of a series; 0 where there is none."""
+        return self._read.get_sample_value(name, labels) or 0.0
 
     @property
-    def in_memory(self) -> tuple[float | None, float | None]:
+    def batches(self) -> float:
+        return self.value("graft_engine_batch_pictures_count")
+
+    @property
+    def pictures_in_batches(self) -> float:
+        return self.value("graft_engine_batch_pictures_sum")
+
+    @property
+    def waiting_pictures(self) -> float:
+        return self.value("graft_engine_waiting_pictures")
+
+    @property
+    def decoded_pictures(self) -> float:
+        return self.value("graft_engine_stage_seconds_count", stage="decode")
+
+    @property
+    def in_memory(self) -> tuple[float, float]:
         """Models, and bytes."""
         return self.value("graft_models_loaded"), self.value("graft_models_loaded_bytes")
 
     @property
-    def evicted_models(self) -> float | None:
+    def evicted_models(self) -> float:
         return self.value("graft_model_evictions_total")
 
     @property
-    def loads(self) -> float | None:
+    def loads(self) -> float:
         return self.value("graft_model_load_seconds_count")
 
     def in_quarantine(self, model: str, version: int) -> bool:

@@ -32,11 +32,6 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def metrics() -> Watched:
-    return Watched()
-
-
-@pytest.fixture
 def memory(shelf: Shelf, metrics: Watched) -> Memory[str, str]:
     """With room for three texts of ten bytes."""
     return Memory(shelf, len, memory_bytes=30, metrics=metrics)

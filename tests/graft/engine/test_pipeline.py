@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from graft.database import connect, migrate
 from graft.engine.admission import Admission
 from graft.engine.answers import File, Prediction
-from graft.engine.metrics import EngineMetrics
 from graft.engine.pipeline import CPU_LANES, Pipeline
 from graft.engine.predictor import Predictor
 from graft.engine.runtime import Array, Embedding
@@ -35,14 +33,14 @@ class Engine:
     """A predictor with the model `a` behind a gate, and what its metrics say."""
 
     def __init__(self, stores: Stores, timeout: float) -> None:
-        self.gate, self._registry = Gate(), CollectorRegistry()
+        self.gate, self.metrics = Gate(), Watched()
         self.predictor = Predictor(
             stores.registry,
             stores.weights,
             memory_bytes=10**9,
             max_pixels=10**6,
             timeout=timeout,
-            metrics=EngineMetrics(self._registry),
+            metrics=self.metrics,
             trunk=self.gate.trunk,
         )
         self.predictor.start()
@@ -57,11 +55,8 @@ class Engine:
     def admission(self) -> Admission:
         return self.predictor._running().pipeline._admission
 
-    def count(self, series: str, **labels: str) -> float:
-        return self._registry.get_sample_value(series, labels) or 0.0
-
     def rejected(self, reason: str) -> float:
-        return self.count("graft_engine_rejections_total", reason=reason)
+        return self.metrics.value("graft_engine_rejections_total", reason=reason)
 
     async def fill(self) -> "asyncio.Future[list[Prediction]]":
         """Shut the gate, and have a batch of one picture before it on every lane: the next ones wait in the queue."""
@@ -108,7 +103,7 @@ def test_a_picture_that_waits_no_longer_is_dropped(engine: Engine) -> None:
     async def scene() -> None:
         inside = await engine.fill()
         waiting = asyncio.create_task(engine.predictor.predict("a", ONE * 3))
-        await until(lambda: engine.count("graft_engine_waiting_pictures") == 3)
+        await until(lambda: engine.metrics.waiting_pictures == 3)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -183,7 +178,7 @@ def test_what_was_accepted_is_answered_when_it_stops_and_no_more_is_taken(engine
     async def scene() -> None:
         engine.gate.shut()
         accepted = [asyncio.create_task(engine.predictor.predict("a", ONE)) for _ in range(5)]
-        await until(lambda: engine.entered + engine.count("graft_engine_waiting_pictures") == 5)
+        await until(lambda: engine.entered + engine.metrics.waiting_pictures == 5)
         closing = asyncio.get_running_loop().run_in_executor(None, engine.predictor.close)
         engine.gate.open()
         answers = await asyncio.gather(*accepted)
@@ -211,7 +206,7 @@ def test_after_any_load_nothing_is_left_waiting(engine: Engine) -> None:
                 task.cancel()
         ends = await asyncio.gather(*crowd, return_exceptions=True)
         assert {type(end) for end in ends} >= {asyncio.CancelledError, NotAPicture}
-        await until(lambda: engine.count("graft_engine_waiting_pictures") == 0)
+        await until(lambda: engine.metrics.waiting_pictures == 0)
         await until(lambda: engine.admission.wait(0) == 0)
         assert (await engine.predictor.predict("a", ONE)).version == 1
 
@@ -231,22 +226,19 @@ def test_pictures_of_one_precision_share_a_batch_and_each_gets_its_own(beside: I
     def ask(key: InputKey) -> Coroutine[Any, Any, list[Array]]:
         return pipeline.ask([(key, Embedding(LAST, "avg"))], ONE, deadline=inf)
 
-    def ran() -> float:
-        return metrics.value("graft_engine_batch_pictures_count") or 0
-
     async def scene() -> None:
         alone = [await ask(key) for key in asked]
         gate.shut()
         full = gate.batches + 1
         inside = asyncio.create_task(ask(InputKey()))
         await until(partial(gate.reached, full))
-        before = ran()
+        before = metrics.batches
         together = [asyncio.create_task(ask(key)) for key in asked]
-        await until(lambda: metrics.value("graft_engine_waiting_pictures") == 2)
+        await until(lambda: metrics.waiting_pictures == 2)
         gate.open()
         await inside
         np.testing.assert_array_equal(await asyncio.gather(*together), alone)
-        assert ran() - before == batches
+        assert metrics.batches - before == batches
 
     play(scene())
     pipeline.close()

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from graft.database import connect, migrate
 from graft.engine.answers import File
@@ -19,6 +18,7 @@ from graft.types import InputKey
 from graft.vgg16.layers import Pooling
 from tests.app.conftest import publish
 from tests.drawing import CLASSES, jpeg
+from tests.graft.engine.preparing import Watched
 from tests.networks import keras_trunk
 
 T = TypeVar("T")
@@ -47,27 +47,14 @@ def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     engine.dispose()
 
 
-class Seen:
-    """What the metrics of a predictor say of it."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-
-    def decoded(self) -> float:
-        return self.registry.get_sample_value("graft_engine_stage_seconds_count", {"stage": "decode"}) or 0.0
-
-    def entered(self) -> float:
-        return self.registry.get_sample_value("graft_engine_batch_pictures_sum") or 0.0
+@pytest.fixture(scope="module")
+def seen() -> Watched:
+    return Watched()
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return Seen()
-
-
-@pytest.fixture(scope="module")
-def predictor(stores: Stores, seen: Seen) -> Iterator[Predictor]:
-    predictor = predictor_of(stores, EngineMetrics(seen.registry))
+def predictor(stores: Stores, seen: Watched) -> Iterator[Predictor]:
+    predictor = predictor_of(stores, seen)
     predictor.start()
     yield predictor
     predictor.close()
@@ -111,12 +98,15 @@ def test_what_would_answer_can_be_asked_before(predictor: Predictor) -> None:
         predictor.resolve("vgg16")
 
 
-def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: Predictor, seen: Seen) -> None:
+def test_many_models_answer_as_each_does_alone_for_one_pass_an_input(predictor: Predictor, seen: Watched) -> None:
     alone = {model: ask(predictor.predict(model, PICTURES)) for model in INPUTS}
-    before = seen.decoded(), seen.entered()
+    before = seen.decoded_pictures, seen.pictures_in_batches
     asked = ["smooth", "near2", "raw", "near"]
     together = ask(predictor.predict_many(asked, PICTURES))
-    assert (seen.decoded() - before[0], seen.entered() - before[1]) == (2 * len(PICTURES), 3 * len(PICTURES))
+    assert (seen.decoded_pictures - before[0], seen.pictures_in_batches - before[1]) == (
+        2 * len(PICTURES),
+        3 * len(PICTURES),
+    )
     assert [answer.model for answer in together] == asked
     for answer in together:
         assert (answer.version, len(answer.entries)) == (1, len(PICTURES))
