@@ -6,7 +6,7 @@ from typing import Final
 
 BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
 WITHIN = 0.03  # of the best throughput
-ROUNDS = 3
+ROUNDS = 2
 
 
 def best_batch_size(
