@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graft.engine.memory import Memory
+from graft.engine.cache import Cache
 from graft.engine.metrics import EngineMetrics
 from graft.engine.quarantine import Quarantine
 from graft.errors import CorruptVersion, InvalidInput, NotFound, Unavailable
@@ -68,7 +68,7 @@ class Models:
         self._patience = patience
         self._clock = clock
         self._quarantine = Quarantine(registry.signature, metrics)
-        self._memory = Memory(self._load, _nbytes, memory_bytes=memory_bytes, metrics=metrics)
+        self._cache = Cache(self._load, _nbytes, memory_bytes=memory_bytes, metrics=metrics)
         self._answered: dict[tuple[str, str], int] = {}  # model and alias -> the version that did last
         self._failed: dict[tuple[str, int], float] = {}  # model and version -> when it could not be loaded
         self._looked = -math.inf  # when it was last looked up which versions are no more
@@ -130,17 +130,17 @@ class Models:
             raise CorruptVersion(reason)
         if (left := self._failed.get((model, version), -math.inf) + RETRY_SECONDS - self._clock()) > 0:
             raise _not_now(model, version, left)
-        loading = self._memory.fetch((model, version))
-        if not loading.ended(seconds):
+        cached = self._cache.fetch((model, version))
+        if not cached.ended(seconds):
             raise Unavailable(
                 f"A model must be loaded before it answers; {model!r} version {version} still is. Ask again soon.",
                 retry_after=5,
             )
-        return version, loading.future.result()
+        return version, cached.future.result()
 
     def _seconds(self, model: str, version: int, last: int | None) -> float:
         """How long to wait for a version: not for long, where the one that answered last could at once."""
-        could = last is not None and last != version and (model, last) in self._memory and self._exists(model, last)
+        could = last is not None and last != version and (model, last) in self._cache and self._exists(model, last)
         return self._patience if could else LOADING_SECONDS
 
     def _note(self, model: str, alias: str, version: int) -> None:
@@ -157,10 +157,10 @@ class Models:
     def _forget_deleted(self, model: str | None = None) -> None:
         """Free what is kept of versions that are no more: of one model, or of all."""
         answered = {(name, version) for (name, _), version in list(self._answered.items())}
-        kept = answered.union(self._memory.there(), self._quarantine.held(), list(self._failed))
+        kept = answered.union(self._cache.there(), self._quarantine.held(), list(self._failed))
         gone = {key for key in kept if model in (None, key[0]) and not self._exists(*key)}
         for key in gone:
-            self._memory.forget(key)
+            self._cache.forget(key)
             self._quarantine.reason(*key)  # it sees for itself that the files are no more
             self._failed.pop(key, None)
         for asked, version in list(self._answered.items()):

@@ -10,10 +10,10 @@ from graft.engine.admission import Admission
 from graft.engine.answers import EngineState
 from graft.engine.batch_size import BATCH_SIZES, best_batch_size
 from graft.engine.heap import trim
-from graft.engine.loading import Loader
 from graft.engine.metrics import EngineMetrics
 from graft.engine.models import LoadedModel, Models
 from graft.engine.pipeline import Pipeline, lanes
+from graft.engine.preparing import Preparer
 from graft.engine.runtime import Asked, Branch, Embedding, run, work_of
 from graft.engine.trunks import MakeTrunk, Trunks
 from graft.errors import MissingWeights
@@ -54,12 +54,12 @@ def start(
     state = replace(state, precision=state.served("bfloat16" if precision == "auto" else precision))
     trunks = Trunks(make_trunk or partial(TensorFlowTrunk, weights.trunk()), devices())
     trunks.warm(state.precision, LAST)
-    loader = Loader(trunks, state.served)
-    imagenet, state = _imagenet(weights, loader, state)
+    preparer = Preparer(trunks, state.served)
+    imagenet, state = _imagenet(weights, preparer, state)
     admission = Admission(len(trunks.devices), lanes(trunks.devices[0]))
     branch = Embedding(LAST, "avg") if isinstance(imagenet, MissingWeights) else imagenet.graft
     batch_size = _batch_size(trunks, state.precision, branch, admission)
-    models = Models(registry, memory_bytes=memory_bytes, prepare=loader.model, metrics=metrics)
+    models = Models(registry, memory_bytes=memory_bytes, prepare=preparer.model, metrics=metrics)
     pipeline = Pipeline(
         trunks, batch_size, admission=admission, max_pixels=max_pixels, timeout=timeout, metrics=metrics
     )
@@ -68,7 +68,7 @@ def start(
 
 
 def _imagenet(
-    weights: WeightStore, loader: Loader, state: EngineState
+    weights: WeightStore, preparer: Preparer, state: EngineState
 ) -> tuple[LoadedModel | MissingWeights, EngineState]:
     """The stock classifier, warm, where it is on disk. Other models answer without it."""
     try:
@@ -78,7 +78,7 @@ def _imagenet(
         return broken, state
     if classifier is None:
         return weights.missing_classifier(), state
-    found = loader.imagenet(classifier, state.precision)
+    found = preparer.imagenet(classifier, state.precision)
     return found, replace(state, classifier="verified" if classifier.verified else "unverified")
 
 

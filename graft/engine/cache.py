@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Loading(Generic[T]):
+class Cached(Generic[T]):
     """A thing that is being loaded, was loaded, or could not be. started: by the monotonic clock, seconds."""
 
     future: Future[T]
@@ -28,7 +28,7 @@ class Loading(Generic[T]):
         return self.future.done()
 
 
-class Memory(Generic[K, T]):
+class Cache(Generic[K, T]):
     """Things by their keys. Safe to call from threads; a reader keeps what it was given, also when it is let go.
 
     load: makes a thing, in a thread of its own, so that a disk that hangs holds up nobody who asks for another one.
@@ -42,7 +42,7 @@ class Memory(Generic[K, T]):
         self._size = nbytes
         self._memory_bytes = memory_bytes
         self._metrics = metrics
-        self._things: OrderedDict[K, Loading[T]] = OrderedDict()  # what was used last comes last
+        self._things: OrderedDict[K, Cached[T]] = OrderedDict()  # what was used last comes last
         self._sizes: dict[K, int] = {}  # of what is loaded
         self._lock = threading.Lock()  # held to look and to note, never while a thing is loaded
 
@@ -56,12 +56,12 @@ class Memory(Generic[K, T]):
         with self._lock:
             return [key for key in self._things if key in self._sizes]
 
-    def fetch(self, key: K) -> Loading[T]:
+    def fetch(self, key: K) -> Cached[T]:
         """What is there or on its way; else it begins to be loaded."""
         with self._lock:
             thing = self._things.get(key)
             if thing is None:
-                thing = Loading(Future(), time.monotonic())
+                thing = Cached(Future(), time.monotonic())
                 threading.Thread(target=self._fill, args=(key, thing.future), name=f"load {key}", daemon=True).start()
                 self._things[key] = thing
             self._things.move_to_end(key)

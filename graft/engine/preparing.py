@@ -16,7 +16,7 @@ from graft.vgg16.layers import IMAGENET_HEAD, LAST, feature_shape
 from graft.vgg16.weights import TRUNK_DIGEST, Classifier
 
 
-class Loader:
+class Preparer:
     """Builds models that leave these trunks, and warms them up.
 
     served: the precision at which a model is served here that was trained at another.
