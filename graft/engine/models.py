@@ -13,7 +13,7 @@ import numpy as np
 from graft.engine.cache import Cache
 from graft.engine.metrics import EngineMetrics
 from graft.engine.quarantine import Quarantine
-from graft.errors import CorruptVersion, InvalidInput, NotFound, Unavailable
+from graft.errors import CorruptVersion, NotFound, Unavailable
 from graft.registry import STABLE, ModelCard, Registry
 from graft.types import InputKey
 
@@ -46,10 +46,9 @@ Prepare = Callable[[ModelCard, Mapping[str, np.ndarray]], LoadedModel]
 class Models:
     """Loads versions from the registry on first use and keeps them within `memory_bytes` of weights.
 
-    prepare: makes a model of what the registry holds and runs it once; CorruptVersion, ValueError, LookupError and
-    InvalidInput from it say that the version is unfit, anything else that it did not work this time. patience: seconds
-    for which callers wait for a version that is being loaded, while the one that answered before could. clock: in
-    seconds. Safe to call from threads.
+    prepare: makes a model of what the registry holds and runs it once; raises CorruptVersion when unfit, anything else
+    when it did not work this time. patience: seconds for which callers wait for a version that is being loaded, while
+    the one that answered before could. clock: in seconds. Safe to call from threads.
     """
 
     def __init__(
@@ -185,7 +184,7 @@ class Models:
             raise CorruptVersion(reason)
         started = time.perf_counter()
         try:
-            loaded = self._made(model, version)
+            loaded = self._prepare(*self._registry.load(model, version))
         except CorruptVersion as error:
             logger.warning("not served: %s", error)
             self._quarantine.add(model, version, signature, str(error))
@@ -199,16 +198,6 @@ class Models:
         self._failed.pop(key, None)
         self._metrics.loaded(time.perf_counter() - started)
         return loaded
-
-    def _made(self, model: str, version: int) -> LoadedModel:
-        card, weights = self._registry.load(model, version)
-        try:
-            return self._prepare(card, weights)
-        except (ValueError, LookupError, InvalidInput) as error:
-            raise CorruptVersion(
-                f"A version must answer a blank picture to be served; {model!r} version {version} did not: {error}. "
-                "Train it again, or delete it."
-            ) from error
 
 
 def _not_now(model: str, version: int, seconds: float) -> Unavailable:

@@ -7,7 +7,7 @@ import numpy as np
 
 from graft.engine.models import LoadedModel
 from graft.engine.trunks import Trunks
-from graft.errors import CorruptVersion
+from graft.errors import CorruptVersion, InvalidInput
 from graft.registry import ModelCard
 from graft.types import PIXELS_VERSION, InputKey, Precision
 from graft.vgg16.heads import Graft, imagenet_weights
@@ -27,7 +27,11 @@ class Preparer:
         self._served = served
 
     def model(self, card: ModelCard, weights: Mapping[str, np.ndarray]) -> LoadedModel:
-        """A version, ready to answer. Raises CorruptVersion when it cannot be served, or its numbers are none."""
+        """A version, ready to answer.
+
+        Raises CorruptVersion when it is unfit: it is another release's, makes no network, or answers no numbers.
+        Anything else that is raised did not work this time.
+        """
         if card.trunk_digest != TRUNK_DIGEST or card.input.pixels != PIXELS_VERSION:
             raise CorruptVersion(
                 "A version must be served on the trunk and by the pixel code that it was trained with; "
@@ -35,8 +39,15 @@ class Preparer:
                 f"{card.input.pixels}, this release {TRUNK_DIGEST[:12]} and {PIXELS_VERSION}. Train it again."
             )
         key = replace(card.input, precision=self._served(card.input.precision))
-        model = LoadedModel(Graft(card.cut, card.head, weights, key.precision), key, card.classes)
-        if not self._warm(model):
+        try:
+            model = LoadedModel(Graft(card.cut, card.head, weights, key.precision), key, card.classes)
+            numbers = self._warm(model)
+        except (ValueError, LookupError, InvalidInput) as error:
+            raise CorruptVersion(
+                f"A version must answer a blank picture to be served; {card.model!r} version {card.version} did not: "
+                f"{error}. Train it again, or delete it."
+            ) from error
+        if not numbers:
             raise CorruptVersion(
                 f"A version must answer numbers; {card.model!r} version {card.version} answers a blank picture with "
                 "what is none (NaN or infinity). Train it again, with a lower learning rate."

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from graft.engine.models import LOOK_SECONDS, RETRY_SECONDS, LoadedModel, Models
-from graft.errors import CorruptVersion, DiskFull, InvalidFields, NotFound, Unavailable
+from graft.errors import CorruptVersion, DiskFull, NotFound, Unavailable
 from graft.registry import METRICS, MODEL, WEIGHTS, ModelCard, Registry
 from graft.registry.manifest import MANIFEST
 from tests.graft.engine.preparing import BYTES_A_MODEL, DEADLINE, Prepare, Watched, assert_whole
@@ -327,23 +327,14 @@ class TestQuarantine:
         meddled.after.clear()
         assert answers(models) == 1
 
-    @pytest.mark.parametrize(
-        ("problem", "reason"),
-        [
-            (CorruptVersion("A version must answer numbers."), r"^A version must answer numbers\.$"),
-            (ValueError("it says NaN"), r"'signs' version 2 did not: it says NaN\. Train it again, or delete it\.$"),
-            (KeyError("dense_1/kernel"), "did not: 'dense_1/kernel'"),
-            (InvalidFields("cut must be one of"), "did not: cut must be one of"),
-        ],
-    )
     def test_a_version_that_cannot_warm_up(
-        self, models: Models, registry: Registry, prepare: Prepare, metrics: Watched, problem: Exception, reason: str
+        self, models: Models, registry: Registry, prepare: Prepare, metrics: Watched
     ) -> None:
         publish(registry, "signs", 1, 2)
-        prepare.failing[2] = problem
+        prepare.failing[2] = CorruptVersion("A version must answer numbers.")
         assert answers(models) == answers(models) == 1  # although none had answered before
         assert prepare.made == [("signs", 2), ("signs", 1)]
-        with pytest.raises(CorruptVersion, match=reason):
+        with pytest.raises(CorruptVersion, match=r"^A version must answer numbers\.$"):
             models.get("signs", version=2)
         assert metrics.in_quarantine("signs", 2)
         assert metrics.loads == 1
