@@ -48,7 +48,7 @@ class Sequences(RuleBasedStateMachine):
         """The process, again."""
         self.prepare, self.metrics = Prepare(), Watched()
         self.prepare.nbytes["large"] = LARGE
-        self.prepare.failing = {version: ValueError("it was trained badly") for version in self.unfit}
+        self.prepare.failing = {version: CorruptVersion("it was trained badly") for version in self.unfit}
         self.models = Models(
             self.registry, memory_bytes=LARGE, prepare=self.prepare, metrics=self.metrics, patience=DEADLINE
         )
@@ -61,7 +61,7 @@ class Sequences(RuleBasedStateMachine):
         self.published += 1
         if not fit:
             self.unfit.add(self.published)
-            self.prepare.failing[self.published] = ValueError("it was trained badly")
+            self.prepare.failing[self.published] = CorruptVersion("it was trained badly")
         publish(self.registry, self.model, self.published)
         self.versions[self.published] = {}
 
