@@ -92,6 +92,9 @@ class Models:
     def quarantined(self, model: str) -> dict[int, str]:
         """The versions that were found unfit and have not changed since, each with the reason."""
         self._look_around()
+        for name, version in self._quarantine.held():
+            if name == model:
+                self._quarantine.forget_changed(name, version)
         return self._quarantine.reasons(model)
 
     def _behind(self, model: str, alias: str) -> Answering:
@@ -125,6 +128,7 @@ class Models:
     def _ready(self, model: str, version: int, seconds: float) -> Answering:
         """A version once it is loaded, if that takes at most so many seconds from when it began."""
         self._registry.resolve(model, version=version)
+        self._quarantine.forget_changed(model, version)
         if reason := self._quarantine.reason(model, version):
             raise CorruptVersion(reason)
         if (left := self._failed.get((model, version), -math.inf) + RETRY_SECONDS - self._clock()) > 0:
@@ -160,7 +164,7 @@ class Models:
         gone = {key for key in kept if model in (None, key[0]) and not self._exists(*key)}
         for key in gone:
             self._cache.forget(key)
-            self._quarantine.reason(*key)  # it sees for itself that the files are no more
+            self._quarantine.forget_changed(*key)
             self._failed.pop(key, None)
         for asked, version in list(self._answered.items()):
             if (asked[0], version) in gone:

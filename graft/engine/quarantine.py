@@ -23,26 +23,26 @@ class Quarantine:
             self._metrics.quarantined(model, version, yes=True)
 
     def reason(self, model: str, version: int) -> str | None:
-        """Why it must not be loaded; None when nothing is known against it, or its files have changed since."""
+        """Why it must not be loaded; None when nothing is known against it."""
         held = self._held.get((model, version))
-        if held is None:
-            return None
-        signature, reason = held
-        if signature == self._signature(model, version):
-            return reason
+        return held and held[1]
+
+    def reasons(self, model: str) -> dict[int, str]:
+        """Version -> reason, of a model's versions that are held."""
+        with self._lock:
+            return {version: reason for (name, version), (_, reason) in sorted(self._held.items()) if name == model}
+
+    def held(self) -> list[tuple[str, int]]:
+        """Model and version of each."""
+        with self._lock:
+            return list(self._held)
+
+    def forget_changed(self, model: str, version: int) -> None:
+        """Let it go where its files have changed since, or are no more."""
+        held = self._held.get((model, version))
+        if held is None or held[0] == self._signature(model, version):
+            return
         with self._lock:
             if self._held.get((model, version)) == held:
                 del self._held[model, version]
                 self._metrics.quarantined(model, version, yes=False)
-        return None
-
-    def held(self) -> list[tuple[str, int]]:
-        """Model and version of what was held when somebody last looked at it."""
-        with self._lock:
-            return list(self._held)
-
-    def reasons(self, model: str) -> dict[int, str]:
-        """Version -> reason, of a model's versions that are held now."""
-        versions = sorted(version for name, version in self.held() if name == model)
-        reasons = {version: self.reason(model, version) for version in versions}
-        return {version: reason for version, reason in reasons.items() if reason is not None}
