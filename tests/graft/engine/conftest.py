@@ -1,33 +1,14 @@
-"""A registry for the tests of what is in memory."""
+"""Models in memory, for the tests of them: the registry is that of all tests of the library."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from graft import tables
-from graft.database import connect
+from graft.engine.models import Models
 from graft.registry import Registry
+from tests.graft.engine.meddling import Clock, Meddled, models_of
 from tests.graft.engine.preparing import Prepare, Watched
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "registry"
-
-
-@pytest.fixture
-def engine(root: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{root.with_name('registry.db')}")
-    tables.metadata.create_all(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def registry(root: Path, engine: Engine) -> Registry:
-    return Registry(root, engine)
 
 
 @pytest.fixture
@@ -38,3 +19,25 @@ def prepare() -> Prepare:
 @pytest.fixture
 def metrics() -> Watched:
     return Watched()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def models(registry: Registry, prepare: Prepare, metrics: Watched, clock: Clock) -> Models:
+    """With all the patience that a test has."""
+    return models_of(registry, prepare, metrics, clock=clock)
+
+
+@pytest.fixture
+def hasty(registry: Registry, prepare: Prepare, metrics: Watched) -> Models:
+    """Callers wait for nothing that another version can answer."""
+    return models_of(registry, prepare, metrics, patience=0)
+
+
+@pytest.fixture
+def meddled(root: Path, engine: Engine) -> Meddled:
+    return Meddled(root, engine)
