@@ -25,6 +25,7 @@ class Trunks:
         self._made: dict[tuple[Precision, str], TrunkRunner] = {}
         self._warm: set[tuple[Precision, str]] = set()  # precision and cut
         self._lock = threading.Lock()
+        self._warming = threading.Lock()  # of many who ask for one cut at a time, the first compiles it
 
     def get(self, precision: Precision, device: str) -> TrunkRunner:
         with self._lock:
@@ -37,9 +38,10 @@ class Trunks:
 
     def warm(self, precision: Precision, cut: str) -> None:
         """Have every device ready for pictures that leave at this cut: compiled now, not when the first one comes."""
-        if self.is_warm(precision, cut):
-            return
-        for device in self.devices:
-            self.get(precision, device).run(np.zeros((1, *feature_shape(INPUT)), np.float32), INPUT, [cut])
-        self._warm.add((precision, cut))
+        with self._warming:
+            if self.is_warm(precision, cut):
+                return
+            for device in self.devices:
+                self.get(precision, device).run(np.zeros((1, *feature_shape(INPUT)), np.float32), INPUT, [cut])
+            self._warm.add((precision, cut))
         trim()
