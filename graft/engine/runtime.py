@@ -76,9 +76,8 @@ class Spent:
 def run(trunk: TrunkRunner, batch: Sequence[Asked], spent: Spent | None = None) -> list[Answer]:
     """For each picture what its branches answer, in their order, each (any number,); all are of the trunk's precision.
 
-    A branch that fails is the answer of those who wanted it, and of nobody else.
-
-    A trunk layer runs once for a picture with a branch after it, and never for another. `spent` is added to.
+    A trunk layer runs once for a picture with a branch after it, and never for another. A branch that fails is the
+    answer of those who wanted it, and of nobody else. `spent` is added to.
     """
     spent = spent or Spent()
     answers: list[dict[Branch, Array | Exception]] = [{} for _ in batch]
