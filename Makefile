@@ -19,8 +19,9 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Two at a time, a file of tests each: many of them wait for processes that they start.
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # pip reads the lock in hash-checking mode: what is installed is what was locked.
 $(VENV)/.installed-$(DEVICE): locks/$(DEVICE).txt pyproject.toml

@@ -20,7 +20,8 @@ def answers(official_weights: Path, real_pictures: list[Path], tmp_path_factory:
     asked of many models, which are this one, and embedded.
     """
     home = tmp_path_factory.mktemp("imagenet") / "home"
-    with running(home, GRAFT_WEIGHTS_DIR=str(official_weights)) as service:
+    # float32: Keras' own, whatever the machine has.
+    with running(home, GRAFT_WEIGHTS_DIR=str(official_weights), GRAFT_PRECISION="float32") as service:
         files = [("file", (path.name, path.read_bytes())) for path in real_pictures[:3]]
         answer = service.http.post("/models/vgg16/predict", files=files).raise_for_status().json()
         instances = [{"b64": base64.b64encode(data).decode(), "filename": name} for _, (name, data) in files]

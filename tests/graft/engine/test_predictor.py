@@ -61,7 +61,15 @@ def predictor(stores: Stores, seen: Watched) -> Iterator[Predictor]:
 
 
 def predictor_of(stores: Stores, metrics: EngineMetrics | None = None) -> Predictor:
-    return Predictor(stores.registry, stores.weights, memory_bytes=10**9, max_pixels=10**6, timeout=60, metrics=metrics)
+    return Predictor(
+        stores.registry,
+        stores.weights,
+        memory_bytes=10**9,
+        max_pixels=10**6,
+        timeout=60,
+        metrics=metrics,
+        precision="float32",  # at which it equals Keras, whatever the machine has
+    )
 
 
 def ask(answer: Coroutine[Any, Any, T]) -> T:
