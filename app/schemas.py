@@ -23,7 +23,7 @@ from graft.engine.answers import ClassifierState
 from graft.errors import InvalidInput
 from graft.jobs import Event, Job
 from graft.registry import check_name
-from graft.training.recipe import PRESETS, Recipe, parse_recipe, request_schema
+from graft.training.presets import PRESETS, RecipeRequest, request_schema
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -46,9 +46,9 @@ def _as_field(check: Callable[[A], T]) -> Callable[[A], T]:
     return checked
 
 
-def _recipe(value: object) -> Recipe:
+def _recipe(value: object) -> RecipeRequest:
     if value is None or isinstance(value, str | dict):
-        return parse_recipe(value)
+        return RecipeRequest.parse(value)
     raise ValueError(f"recipe must be a preset's name or an object; received {value!r:.100}.")
 
 
@@ -220,7 +220,7 @@ class JobRequest(BaseModel):
     model: Annotated[str, AfterValidator(_as_field(check_name))]
     # Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
     recipe: Annotated[
-        Recipe,
+        RecipeRequest,
         BeforeValidator(_as_field(_recipe), json_schema_input_type=str | dict[str, Any] | None),
         WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
         Field(default=None, validate_default=True),

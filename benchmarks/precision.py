@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from benchmarks.machine import assets, describe
 from graft import images
-from graft.training.recipe import Recipe, parse_recipe
+from graft.training.presets import RecipeRequest
+from graft.training.recipe import Recipe
 from graft.training.sampling import Batches
 from graft.training.step import TrainableGraft
 from graft.types import Precision
@@ -65,7 +66,7 @@ def main() -> None:
     seen = features(trunks["float32"], train.files)
     unseen = compared(trunks, held_out.files)
     for name, words in RECIPES.items():
-        recipe = parse_recipe(words)
+        recipe = RecipeRequest.parse(words).resolve()
         began = time.monotonic()
         trained = fitted(recipe, weights, seen[recipe.cut], train.labels)
         took = time.monotonic() - began

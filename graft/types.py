@@ -8,7 +8,7 @@ Interpolation = Literal["nearest", "bilinear", "lanczos"]
 Preprocessing = Literal["caffe", "none"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionSetting = Precision | Literal["auto"]  # auto: bfloat16 where the hardware has it
-Phase = Literal["validating", "extracting", "training", "evaluating", "publishing"]
+Phase = Literal["validating", "planning", "extracting", "training", "evaluating", "publishing"]
 
 # Raise it whenever the same picture would come out with other pixels: it is part of every feature's key.
 PIXELS_VERSION = 1
@@ -32,13 +32,17 @@ class InputKey:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running job is. Epochs and steps count from 1; eta_seconds is None until a rate is known."""
+    """Where a running job is. Epochs and steps count from 1; rate: pictures a second of this phase.
+
+    rate and eta_seconds (to the end of the job, as far as it is known) are None until something has been measured.
+    """
 
     phase: Phase
     epoch: int | None = None
     epochs: int | None = None
     step: int | None = None
     steps: int | None = None
+    rate: float | None = None
     eta_seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from graft.errors import Conflict
 from graft.jobs import QUEUE_OF, Doorbell, Job, Jobs
 from graft.jobs.transitions import rejection
 from graft.registry import check_trainable
-from graft.training.recipe import Recipe, check_keep
+from graft.training.presets import RecipeRequest, check_validation
+
+# What a plan comes to on a dataset without validation pictures: only what was asked for in so many words needs them.
+_WITHOUT_VALIDATION = {"keep": "last", "early_stopping": None}
 
 
 class Work:
@@ -59,7 +62,7 @@ class Work:
         *,
         dataset: str,
         model: str,
-        recipe: Recipe,
+        recipe: RecipeRequest,
         priority: int,
         metadata: dict[str, Any],
         id: str | None = None,
@@ -74,14 +77,17 @@ class Work:
         found = self._datasets.get(dataset)
         revision = _revision(found)
         if revision:
-            check_keep(recipe, sum((found.counts or {}).get("validation", {}).values()))
+            check_validation(
+                recipe.resolve(_WITHOUT_VALIDATION if recipe.open else None),
+                sum((found.counts or {}).get("validation", {}).values()),
+            )
         job = self._jobs.create(
             "train",
             id=id,
             model=model,
             dataset=dataset,
             revision=revision,
-            recipe=recipe.model_dump(mode="json"),
+            recipe=recipe.stored(),
             priority=priority,
             metadata=metadata,
         )

@@ -18,7 +18,8 @@ from graft.datasets.intake import Intake
 from graft.errors import InvalidFields, NotAnArchive
 from graft.jobs import Job
 from graft.registry import check_trainable
-from graft.training.recipe import PRESETS, Recipe, parse_recipe
+from graft.training.presets import PRESETS, RecipeRequest
+from graft.training.recipe import Recipe
 
 router = APIRouter(prefix="/models/{model}", tags=["jobs"])
 Value = Annotated[str | None, Field(description="A field of the recipe, as JSON; what is no JSON is text.")]
@@ -55,7 +56,7 @@ class FineTuneRequest(DatasetRequest):
     interpolation: Value = None
     precision: Value = None
 
-    def asked(self) -> Recipe:
+    def asked(self) -> RecipeRequest:
         """The recipe, with the fields by themselves laid over it. Raises InvalidFields."""
         base = {} if self.recipe is None else _parsed(self.recipe)
         if isinstance(base, str):
@@ -66,7 +67,7 @@ class FineTuneRequest(DatasetRequest):
         asked = {name: _parsed(value) for name, value in fields.items()}
         if not isinstance(asked.get("hidden_units", []), list):  # 64 or 64,32: curl takes brackets for a range
             asked["hidden_units"] = _parsed(f"[{fields['hidden_units']}]")
-        return parse_recipe(base | asked)
+        return RecipeRequest.parse(base | asked)
 
     def checked(self) -> Self:
         """Raises InvalidFields."""

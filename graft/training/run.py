@@ -12,8 +12,9 @@ from graft.registry import ModelCard, Registry
 from graft.training.checkpoint import CHECKPOINTS, Checkpoints
 from graft.training.features import FeatureKind, FeatureStore
 from graft.training.fit import Fitted, evaluate_on, fit, in_order
+from graft.training.presets import RecipeRequest, check_validation
 from graft.training.publish import Evaluations, parameter_table, publish, shared_parameters
-from graft.training.recipe import Recipe, check_keep
+from graft.training.recipe import Recipe
 from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
@@ -113,8 +114,9 @@ def _read(order: TrainingOrder, datasets: Datasets) -> _Task:
         raise InvalidInput(
             f"A train job needs a model, a dataset with its revision, and a recipe; {order.id} lacks one."
         )
-    manifest, recipe = datasets.manifest(order.dataset, order.revision), Recipe.model_validate(order.recipe)
-    check_keep(recipe, len(manifest.of("validation")))
+    manifest, recipe = datasets.manifest(order.dataset, order.revision), RecipeRequest.parse(order.recipe).resolve()
+    recipe = recipe.at("float32")
+    check_validation(recipe, len(manifest.of("validation")))
     return _Task(order.id, order.model, order.dataset, manifest, recipe)
 
 
