@@ -26,8 +26,9 @@ from graft.training.recipe import Recipe
 from graft.training.sampling import Batches
 from graft.training.step import TrainableGraft
 from graft.types import Precision
-from graft.vgg16.heads import Graft, by_parameter, initial_head, pooled, probabilities
+from graft.vgg16.heads import Graft, by_parameter, initial_head, pooled
 from graft.vgg16.inputs import network_input
+from graft.vgg16.labels import probabilities
 from graft.vgg16.layers import INPUT, tail_shapes
 from graft.vgg16.trunk import TensorFlowTrunk
 from graft.vgg16.weights import TrunkWeights, WeightStore

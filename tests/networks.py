@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from graft import images
-from graft.vgg16.heads import Graft, imagenet_weights, probabilities
+from graft.vgg16.heads import Graft, imagenet_weights
 from graft.vgg16.inputs import network_input
+from graft.vgg16.labels import probabilities
 from graft.vgg16.layers import CONVOLUTIONS, IMAGENET_HEAD, INPUT, LAST, kernel_shape
 from graft.vgg16.sources import FULL
 from graft.vgg16.trunk import TensorFlowTrunk

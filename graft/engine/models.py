@@ -32,11 +32,12 @@ LOOK_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A version of a model, ready to answer. input.precision: what it is served at."""
+    """A version of a model, ready to answer. input.precision: what it is served at. temperature: see ModelCard."""
 
     graft: "Graft"
     input: InputKey
     classes: tuple[str, ...]
+    temperature: float = 1.0
 
 
 Answering = tuple[int, LoadedModel]  # and the version that it is

@@ -18,8 +18,7 @@ from graft.engine.trunks import MakeTrunk
 from graft.errors import MissingWeights, NotFound, Unavailable
 from graft.registry import BUILT_IN, STABLE, Registry
 from graft.types import InputKey, PrecisionSetting
-from graft.vgg16.heads import probabilities
-from graft.vgg16.labels import decode_predictions, likeliest
+from graft.vgg16.labels import decode_predictions, likeliest, probabilities
 from graft.vgg16.layers import Pooling
 from graft.vgg16.weights import WeightStore
 
@@ -204,7 +203,7 @@ def _predictions(
 ) -> tuple[Prediction, ...]:
     predictions = []
     for (name, _, _), (version, model), each in zip(wanted, found, logits, strict=True):
-        rows = _top(probabilities(each), name, model.classes, top)
+        rows = _top(probabilities(each, model.temperature), name, model.classes, top)
         entries = (Entry(filename, row) for (filename, _), row in zip(files, rows, strict=True))
         predictions.append(Prediction(name, version, tuple(entries)))
     return tuple(predictions)

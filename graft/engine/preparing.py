@@ -40,7 +40,8 @@ class Preparer:
             )
         key = replace(card.input, precision=self._served(card.input.precision))
         try:
-            model = LoadedModel(Graft(card.cut, card.head, weights, key.precision), key, card.classes)
+            graft = Graft(card.cut, card.head, weights, key.precision)
+            model = LoadedModel(graft, key, card.classes, card.temperature)
             numbers = self._warm(model)
         except (ValueError, LookupError, InvalidInput) as error:
             raise CorruptVersion(

@@ -13,6 +13,7 @@ from graft.registry.card import (
     check_name,
     check_trainable,
 )
+from graft.registry.layer_table import LayerRow, frozen, layer_table
 from graft.registry.store import Registry
 from graft.registry.version import write_version
 
@@ -24,10 +25,13 @@ __all__ = [
     "REPORT",
     "STABLE",
     "WEIGHTS",
+    "LayerRow",
     "ModelCard",
     "Parameter",
     "Registry",
     "check_name",
     "check_trainable",
+    "frozen",
+    "layer_table",
     "write_version",
 ]

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from graft.errors import Conflict, InvalidInput
+from graft.registry.layer_table import LayerRow
 from graft.types import InputKey
 from graft.vgg16.layers import LAYERS, HeadSpec, head_shapes, tail_shapes
 
@@ -60,6 +61,8 @@ class ModelCard(_Frozen):
     """The schema of `model.json`: all that is needed to rebuild a version's layers, and where they came from.
 
     created_at: epoch milliseconds. tail: the trunk layers after `cut` that the version has its own copy of.
+    temperature: what its logits are divided by before the softmax. layers: every layer of trunk, tail and head, in
+    order. Both have defaults for cards that were written before there were any.
     """
 
     format: Literal[1] = 1
@@ -75,6 +78,8 @@ class ModelCard(_Frozen):
     parameters: tuple[Parameter, ...]
     trainable_parameters: int
     frozen_parameters: int
+    layers: tuple[LayerRow, ...] = ()
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     recipe: dict[str, Any]
     dataset: str
     dataset_revision: str

@@ -4,19 +4,17 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from graft.errors import Interrupted, InvalidInput
 from graft.training.checkpoint import Arrays, Checkpoint, Checkpoints, History, RunState
-from graft.training.evaluate import evaluate
+from graft.training.evaluate import measure
 from graft.training.recipe import Recipe
 from graft.training.sampling import Batches, Indices
 from graft.training.splits import SplitFeatures
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, Progress
-from graft.vgg16.heads import probabilities
 
 TRAINING_STREAM, VALIDATION_STREAM = 0, 1
 
@@ -117,7 +115,8 @@ class _Loop:
                 pictures, recipe.validation_batch_size, recipe.validation_steps, recipe.seed, VALIDATION_STREAM
             )
             indices = [draws.batch(self.run.epoch, step) for step in range(draws.steps)]
-        result = evaluate_on(self.validation, indices, self.graft, self._stop_if_asked)
+        logits = logits_on(self.validation, indices, self.graft, self._stop_if_asked)
+        result = measure(logits, self.validation.labels[np.concatenate(indices)])
         return {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
 
     def _save(self) -> None:
@@ -135,15 +134,15 @@ class _Loop:
         return Progress("training", epoch, self.recipe.epochs, step, self.batches.steps, round(rate * left, 1))
 
 
-def evaluate_on(
+def logits_on(
     split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft, before_each: Callable[[], None]
-) -> dict[str, Any]:
-    """What `evaluate` says of the split's pictures in these batches. `before_each` batch, a caller may stop it."""
+) -> np.ndarray:
+    """(pictures, classes) float32, of the split's pictures in these batches. `before_each` batch, a caller may stop."""
     logits = []
     for batch in batches:
         before_each()
         logits.append(graft.logits(split.features(batch)))
-    return evaluate(probabilities(np.concatenate(logits)), split.labels[np.concatenate(batches)], split.classes)
+    return np.concatenate(logits)
 
 
 def in_order(pictures: int, batch_size: int) -> list[Indices]:

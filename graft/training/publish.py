@@ -3,23 +3,35 @@
 import shutil
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any
 
 from graft.registry import ModelCard, Parameter, Registry, write_version
 from graft.training.checkpoint import Arrays
+from graft.training.evaluate import Evaluations
 from graft.training.fit import Fitted
 from graft.training.report import confusion_matrix_png, learning_curves_png
 from graft.vgg16.layers import INPUT, is_statistic, tail_shapes
 
-Evaluations = Mapping[str, dict[str, Any]]  # by split, as `evaluate` gives them
-
 
 def publish(
-    registry: Registry, card: ModelCard, fitted: Fitted, evaluations: Evaluations, guard: Callable[[], None]
+    registry: Registry,
+    card: ModelCard,
+    fitted: Fitted,
+    evaluations: Evaluations,
+    counts: Mapping[str, Mapping[str, int]],
+    guard: Callable[[], None],
 ) -> None:
-    """Write the version's files aside, ask `guard` whether the claim still holds, let the registry take them in."""
+    """Write the version's files aside, ask `guard` whether the claim still holds, let the registry take them in.
+
+    counts: the dataset's pictures by split and class.
+    """
     staged = registry.stage(card.model)
-    metrics = {"history": fitted.history, "best_epoch": fitted.best_epoch, **evaluations}
+    metrics = {
+        "history": fitted.history,
+        "best_epoch": fitted.best_epoch,
+        "temperature": card.temperature,
+        "class_balance": counts,
+        **evaluations,
+    }
     try:
         write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
         guard()

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from graft.datasets import Datasets, Manifest
+from graft.datasets.manifest import Split
 from graft.errors import Interrupted, InvalidInput
-from graft.registry import ModelCard, Registry
+from graft.registry import ModelCard, Registry, layer_table
 from graft.training.checkpoint import CHECKPOINTS, Checkpoints
+from graft.training.evaluate import Evaluations, Outputs, evaluated
 from graft.training.features import FeatureKind, FeatureStore
-from graft.training.fit import Fitted, evaluate_on, fit, in_order
+from graft.training.fit import Fitted, fit, in_order, logits_on
 from graft.training.presets import RecipeRequest, check_validation
-from graft.training.publish import Evaluations, parameter_table, publish, shared_parameters
+from graft.training.publish import parameter_table, publish, shared_parameters
 from graft.training.recipe import Recipe
 from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
@@ -101,10 +103,10 @@ def train_job(
     graft = _graft(task, trunk)
     fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
     graft.load(fitted.weights)
-    evaluations = _evaluate(splits, recipe, graft, monitor)
+    evaluations, temperature = evaluated(_outputs(task, splits, graft, monitor), task.manifest.classes)
     monitor.report(Progress("publishing"))
-    card = _card(task, reserve(task.model), fitted, evaluations)
-    publish(stores.registry, card, fitted, evaluations, monitor.guard)
+    card = _card(task, reserve(task.model), fitted, evaluations, temperature)
+    publish(stores.registry, card, fitted, evaluations, task.manifest.counts(), monitor.guard)
     checkpoints.clear()
     return TrainOutcome(card.version, card.metrics)
 
@@ -128,24 +130,27 @@ def _graft(task: _Task, trunk: TrunkWeights) -> TrainableGraft:
     return TrainableGraft(recipe, spec, {**tail, **initial_head(spec, recipe.seed)})
 
 
-def _evaluate(
-    splits: Mapping[str, SplitFeatures], recipe: Recipe, graft: TrainableGraft, monitor: Monitor
-) -> Evaluations:
-    """Every picture of validation and test, once. The last epoch's checkpoint is there: a stop loses only this."""
+def _outputs(
+    task: _Task, splits: Mapping[str, SplitFeatures], graft: TrainableGraft, monitor: Monitor
+) -> dict[str, Outputs]:
+    """Of every picture of validation and test, once. The last epoch's checkpoint is there: a stop loses only this."""
 
     def stop_if_asked() -> None:
         if monitor.stop_requested():
             raise Interrupted("stopped while evaluating; the training is saved.")
 
+    def outputs(name: Split) -> Outputs:
+        split = splits[name]
+        batches = in_order(len(split), task.recipe.validation_batch_size)
+        paths = [picture.path for picture in task.manifest.of(name)]
+        return Outputs(logits_on(split, batches, graft, stop_if_asked), split.labels, paths)
+
     monitor.report(Progress("evaluating"))
-    return {
-        name: evaluate_on(split, in_order(len(split), recipe.validation_batch_size), graft, stop_if_asked)
-        for name, split in splits.items()
-        if name != "train" and len(split)
-    }
+    measured: tuple[Split, ...] = ("validation", "test")
+    return {name: outputs(name) for name in measured if len(splits[name])}
 
 
-def _card(task: _Task, version: int, fitted: Fitted, evaluations: Evaluations) -> ModelCard:
+def _card(task: _Task, version: int, fitted: Fitted, evaluations: Evaluations, temperature: float) -> ModelCard:
     table = parameter_table(fitted.weights)
     trained = sum(parameter.count for parameter in table if parameter.trainable)
     frozen = sum(parameter.count for parameter in table if not parameter.trainable)
@@ -166,6 +171,8 @@ def _card(task: _Task, version: int, fitted: Fitted, evaluations: Evaluations) -
         parameters=table,
         trainable_parameters=trained,
         frozen_parameters=shared_parameters(task.recipe.cut) + frozen,
+        layers=layer_table(task.recipe.cut, spec),
+        temperature=temperature,
         recipe=task.recipe.model_dump(mode="json"),
         dataset=task.dataset,
         dataset_revision=task.manifest.revision,

@@ -79,13 +79,6 @@ def _dropout(x: Any, rate: float, seed: Any) -> Any:
     return tf.where(keep, x / (1 - rate), 0.0)
 
 
-def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Softmax over the last axis, float32."""
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    shares: npt.NDArray[np.float32] = shifted / shifted.sum(-1, keepdims=True)
-    return shares
-
-
 class Graft:
     """Tail and head with one model's weights; calls share the function of their architecture and precision.
 
@@ -129,7 +122,7 @@ def graft_function(cut: str, spec: HeadSpec, precision: Precision) -> tuple[Call
     Returns the function (features, *weights) -> logits, and at which precision it takes each weight, in their order.
     """
     shapes = {**tail_shapes(cut), **head_shapes(spec)}
-    held = {name: _held(name, precision) for name in shapes}
+    held = {name: held_at(name, precision) for name in shapes}
     chain = between(cut, LAST)
 
     def run(features: Any, *flat: Any) -> Any:
@@ -142,8 +135,8 @@ def graft_function(cut: str, spec: HeadSpec, precision: Precision) -> tuple[Call
     return function, held
 
 
-def _held(parameter: str, precision: Precision) -> Precision:
-    """Kernels are what takes room and time. The last one stays exact: rounding would make close logits equal."""
+def held_at(parameter: str, precision: Precision) -> Precision:
+    """At which precision a graft takes a parameter. Kernels are what takes room and time. The last one stays exact: rounding would make close logits equal."""
     return precision if parameter.endswith("/kernel") and parameter != "predictions/kernel" else "float32"
 
 

@@ -1,12 +1,13 @@
-"""What VGG16's outputs mean, as Keras' decode_predictions says it. No TensorFlow here."""
+"""What a network's outputs mean; VGG16's as Keras' decode_predictions says it. No TensorFlow here."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from graft.imagenet import CLASSES, imagenet_classes
 
-__all__ = ["CLASSES", "ImageNetLabel", "decode_predictions", "imagenet_classes", "likeliest"]
+__all__ = ["CLASSES", "ImageNetLabel", "decode_predictions", "imagenet_classes", "likeliest", "probabilities"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,14 @@ class ImageNetLabel:
     label: str
     index: int
     probability: float
+
+
+def probabilities(logits: npt.NDArray[np.float32], temperature: float = 1.0) -> npt.NDArray[np.float32]:
+    """Softmax over the last axis of logits that are divided by a model's temperature, float32."""
+    scaled = logits / np.float32(temperature)
+    shifted = np.exp(scaled - scaled.max(-1, keepdims=True))
+    shares: npt.NDArray[np.float32] = shifted / shifted.sum(-1, keepdims=True)
+    return shares
 
 
 def decode_predictions(probabilities: np.ndarray, top: int = 5) -> list[list[ImageNetLabel]]:

@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from graft.vgg16.heads import probabilities
-from graft.vgg16.labels import decode_predictions
+from graft.vgg16.labels import decode_predictions, probabilities
 from graft.vgg16.sources import FULL
 from graft.vgg16.weights import WeightStore
 from tests.networks import imagenet_logits
