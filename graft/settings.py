@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     archive_ratio: int = Field(100, gt=0, description="Highest compression ratio of an archive's member.")
     models_memory_bytes: int = Field(
         2 * 1024 * MIB, gt=0, description="Memory for loaded grafts; the least recently used leave first."
+    )
+    features_budget: ByteSize | None = Field(
+        None,
+        description="Disk space for features, such as 50GiB; the least recently used leave first. "
+        "Empty: 20 GiB, or half of the free disk where that is less.",
     )
 
     @field_validator("api_keys", mode="before")

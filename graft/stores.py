@@ -14,13 +14,17 @@ from graft.vgg16.weights import WeightStore
 
 @dataclass(frozen=True)
 class Stores:
-    """`home`: the folder that holds what has no store of its own, such as `features` and `checkpoints`."""
+    """`home`: the folder that holds what has no store of its own here, such as `features` and `checkpoints`.
+
+    features_budget: bytes; None for the feature store's own choice.
+    """
 
     jobs: Jobs
     datasets: Datasets
     registry: Registry
     weights: WeightStore
     home: Path
+    features_budget: int | None
 
 
 def open_weights(settings: Settings) -> WeightStore:
@@ -44,4 +48,5 @@ def open_stores(settings: Settings, engine: Engine) -> Stores:
         registry=Registry(settings.home / "registry", engine),
         weights=open_weights(settings),
         home=settings.home,
+        features_budget=settings.features_budget,
     )

@@ -44,7 +44,10 @@ class TrainingOrder(Protocol):
 
 
 class Stores(Protocol):
-    """Where a training reads and writes. `home`: the folder that holds `features` and `checkpoints`."""
+    """Where a training reads and writes. `home`: the folder that holds `features` and `checkpoints`.
+
+    features_budget: bytes; None for the feature store's own choice.
+    """
 
     @property
     def datasets(self) -> Datasets: ...
@@ -54,6 +57,8 @@ class Stores(Protocol):
     def weights(self) -> WeightStore: ...
     @property
     def home(self) -> Path: ...
+    @property
+    def features_budget(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -96,14 +101,22 @@ def train_job(
         return TrainOutcome(reserved, stores.registry.card(task.model, reserved).metrics)
     recipe, trunk = task.recipe, stores.weights.trunk()
     kind = FeatureKind(recipe.input_key, TRUNK_DIGEST, recipe.cut, recipe.feature_pooling)
-    store = FeatureStore(stores.home / "features")
-    splits = open_splits(
-        stores.datasets, task.dataset, task.manifest, store, kind, lambda: TensorFlowTrunk(trunk), monitor
-    )
-    graft = _graft(task, trunk)
-    fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
-    graft.load(fitted.weights)
-    evaluations, temperature = evaluated(_outputs(task, splits, graft, monitor), task.manifest.classes)
+    store = FeatureStore(stores.home / "features", stores.features_budget)
+    with open_splits(
+        stores.datasets,
+        task.dataset,
+        task.manifest,
+        store,
+        kind,
+        lambda: TensorFlowTrunk(trunk, kind.input.precision),
+        monitor,
+        recipe.augmentation,
+        recipe.seed,
+    ) as splits:
+        graft = _graft(task, trunk)
+        fitted = fit(recipe, graft, splits["train"], splits["validation"], checkpoints, monitor)
+        graft.load(fitted.weights)
+        evaluations, temperature = evaluated(_outputs(task, splits, graft, monitor), task.manifest.classes)
     monitor.report(Progress("publishing"))
     card = _card(task, reserve(task.model), fitted, evaluations, temperature)
     publish(stores.registry, card, fitted, evaluations, task.manifest.counts(), monitor.guard)

@@ -1,32 +1,44 @@
 """A dataset's splits opened on their features: what the store lacks is computed first."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from graft.datasets import Datasets, Manifest, Picture
 from graft.datasets.manifest import SPLITS
-from graft.errors import Interrupted
-from graft.training.features import FeatureKind, FeatureStore, extract
-from graft.types import Monitor, Progress
+from graft.training.augmentation import augmented, drawn_view
+from graft.training.features import Extracted, Extractor, FeatureKind, FeatureStore, View, fill
+from graft.training.features.extractor import Pixels
+from graft.training.recipe import Augmentation
+from graft.types import Monitor
 from graft.vgg16.trunk import TrunkRunner
+
+Indices = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.float32]
+FRESH = "views is 0: each epoch makes new variants of the training pictures"
 
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """One split ready to train on: labels (n,) int32 into classes; features by indices, (batch,) -> float32 rows."""
+    """One split ready to train on: labels (n,) int32 into classes; features by indices (batch,) and epoch -> rows.
+
+    `features` is safe to call from several threads, until the splits are closed.
+    """
 
     classes: tuple[str, ...]
     labels: npt.NDArray[np.int32]
-    features: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+    features: Callable[[Indices, int], Rows]
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
+@contextmanager
 def open_splits(
     datasets: Datasets,
     dataset: str,
@@ -35,43 +47,87 @@ def open_splits(
     kind: FeatureKind,
     trunk: Callable[[], TrunkRunner],
     monitor: Monitor,
-) -> Mapping[str, SplitFeatures]:
-    """Every split of the manifest by name, possibly empty. `trunk` is called only when features must be computed.
+    augmentation: Augmentation | None = None,
+    seed: int = 0,
+) -> Iterator[Mapping[str, SplitFeatures]]:
+    """Every split of the manifest by name, possibly empty. `trunk` is called at most once, when it is needed.
 
-    Raises Interrupted at a request to stop; the features computed so far are kept.
+    kind: of the pictures as they are. With an `augmentation`, a training picture shows in each epoch one of its views,
+    drawn from (seed, epoch, index), or with none of these a new one. Raises Interrupted at a request to stop; the
+    features computed so far are kept.
     """
-    missing = store.missing(kind, manifest.pictures)
-    total = len({picture.sha256 for picture in manifest.pictures})
-    monitor.event("features", {"cut": kind.cut, "kept": total - len(missing), "to_compute": len(missing)})
 
-    def pixels(picture: Picture) -> npt.NDArray[np.uint8]:
+    def pixels(picture: Picture) -> Pixels:
         return datasets.pixels(dataset, picture.sha256, kind.input.interpolation)
 
-    if missing:
-        _compute(extract(trunk(), kind, missing, pixels), store, kind, len(missing), monitor)
-    return {name: _split(store, kind, manifest.classes, manifest.of(name)) for name in SPLITS}
+    shared, training = _once(trunk), manifest.of("train")
+    plain = [p for p in manifest.pictures if augmentation is None or p.split != "train"]
+    with ExitStack() as opened:
+        extracted = opened.enter_context(fill(store, [kind], plain, pixels, shared, monitor))
+        place = {name: np.flatnonzero([p.split == name for p in plain]) for name in SPLITS}
+        features: dict[str, Callable[[Indices, int], Rows]] = {
+            name: partial(_plain, extracted, kind, places) for name, places in place.items()
+        }
+        if augmentation is not None and augmentation.views:
+            views = [replace(kind, view=View(augmentation, seed, i)) for i in range(augmentation.views)]
+            varied = opened.enter_context(fill(store, views, training, pixels, shared, monitor))
+            features["train"] = partial(_varied, varied, views, seed)
+        elif augmentation is not None:
+            extractor = Extractor(shared)
+            opened.callback(extractor.close)
+            monitor.event("features", {"cut": kind.cut, "streamed": len(training), "reason": FRESH})
+            features["train"] = partial(_fresh, extractor, kind, training, pixels, augmentation, seed)
+        yield {
+            name: SplitFeatures(
+                manifest.classes, np.array([p.label for p in manifest.of(name)], np.int32), features[name]
+            )
+            for name in SPLITS
+        }
 
 
-def _compute(
-    batches: Iterable[list[tuple[Picture, npt.NDArray[np.float32]]]],
-    store: FeatureStore,
+def _plain(extracted: Extracted[Picture], kind: FeatureKind, places: Indices, indices: Indices, _epoch: int) -> Rows:
+    return extracted.rows(kind, places[indices])
+
+
+def _varied(
+    extracted: Extracted[Picture], views: Sequence[FeatureKind], seed: int, indices: Indices, epoch: int
+) -> Rows:
+    """Each picture's view of the epoch."""
+    rows = np.empty((len(indices), *views[0].shape), np.float32)
+    drawn = drawn_view(seed, epoch, indices, len(views))
+    for number in np.unique(drawn):
+        of_view = drawn == number
+        rows[of_view] = extracted.rows(views[number], indices[of_view])
+    return rows
+
+
+def _fresh(
+    extractor: Extractor,
     kind: FeatureKind,
-    pictures: int,
-    monitor: Monitor,
-) -> None:
-    started, done = time.monotonic(), 0
-    for batch in batches:
-        for picture, features in batch:
-            store.write(kind, picture, features)
-        done += len(batch)
-        left = (time.monotonic() - started) / done * (pictures - done)
-        monitor.report(Progress("extracting", step=done, steps=pictures, eta_seconds=round(left, 1)))
-        if monitor.stop_requested():
-            raise Interrupted(f"stopped with the features of {done} of {pictures} pictures computed; they are kept.")
+    pictures: Sequence[Picture],
+    pixels: Callable[[Picture], Pixels],
+    augmentation: Augmentation,
+    seed: int,
+    indices: Indices,
+    epoch: int,
+) -> Rows:
+    """A variant of each picture that no other epoch has, through the trunk."""
+
+    def vary(picture: Picture) -> Pixels:
+        return augmented(pixels(picture), augmentation, (seed, epoch, int(picture.sha256, 16)))
+
+    rows = extractor.rows(kind, [partial(vary, pictures[i]) for i in indices])
+    return rows.astype(np.float32, copy=False)
 
 
-def _split(
-    store: FeatureStore, kind: FeatureKind, classes: tuple[str, ...], pictures: Sequence[Picture]
-) -> SplitFeatures:
-    labels = np.array([picture.label for picture in pictures], np.int32)
-    return SplitFeatures(classes, labels, lambda indices: store.read(kind, [pictures[i] for i in indices]))
+def _once(make: Callable[[], TrunkRunner]) -> Callable[[], TrunkRunner]:
+    """The same runner for everybody, made when the first one asks."""
+    lock, made = threading.Lock(), list[TrunkRunner]()
+
+    def shared() -> TrunkRunner:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return shared
