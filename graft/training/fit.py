@@ -76,7 +76,7 @@ class _Loop:
             self._stop_if_asked()
             indices = self.batches.batch(run.epoch, run.step)
             labels = self.training.labels[indices]
-            loss, correct = self.graft.step(self.training.features(indices), labels, self._steps_done())
+            loss, correct = self.graft.step(self.training.features(indices, run.epoch), labels, self._steps_done())
             run.loss_sum, run.correct, run.seen = run.loss_sum + loss, run.correct + correct, run.seen + len(indices)
             run.step += 1
             self.monitor.report(self._progress(run.epoch + 1, run.step))
@@ -141,7 +141,7 @@ def logits_on(
     logits = []
     for batch in batches:
         before_each()
-        logits.append(graft.logits(split.features(batch)))
+        logits.append(graft.logits(split.features(batch, 0)))
     return np.concatenate(logits)
 
 
