@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -66,24 +66,40 @@ def forget_peak(pid: int) -> None:
 
 
 class Neighbours:
-    """What other processes did while something was measured: `str()` says it. own: those that belong to it."""
+    """What other processes than this one and all that it has started did meanwhile: `str()` says it."""
 
-    def __init__(self, *own: int) -> None:
-        self._own = (os.getpid(), *own)
+    def __init__(self) -> None:
         self._began = time.monotonic()
-        self._before = _work(self._own)
+        self._before = _work()
 
     def __str__(self) -> str:
         seconds = (time.monotonic() - self._began) * cores()
-        others, stolen = ((now - before) / seconds for now, before in zip(_work(self._own), self._before, strict=True))
+        others, stolen = ((now - before) / seconds for now, before in zip(_work(), self._before, strict=True))
         return f"meanwhile others took {max(others, 0):.0%} of the cores, and the hypervisor {stolen:.0%}"
 
 
-def _work(own: Collection[int]) -> tuple[float, float]:
+def _work() -> tuple[float, float]:
     """Processor seconds that others have used since the start of the machine, and those that it never got."""
     user, nice, system, _, _, irq, softirq, stolen, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
     busy = (user + nice + system + irq + softirq) / _TICK
-    return busy - sum(usage(pid).processor for pid in own), stolen / _TICK
+    return busy - _own_work(), stolen / _TICK
+
+
+def _own_work() -> float:
+    """Processor seconds of this process, of those that descend from it, and of those of them that have ended."""
+    children: dict[int, list[int]] = {}
+    used: dict[int, float] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            fields, pid = _fields(folder), int(folder.name)
+            children.setdefault(int(fields[1]), []).append(pid)
+            used[pid] = sum(map(int, fields[11:15])) / _TICK
+    total, waiting = 0.0, [os.getpid()]
+    while waiting:
+        pid = waiting.pop()
+        total += used.get(pid, 0.0)
+        waiting += children.get(pid, [])
+    return total
 
 
 def _fields(folder: Path) -> list[str]:

@@ -57,7 +57,7 @@ def main() -> None:
             publish_all(stores.registry, home, models)
         settings = {"GRAFT_MODELS_MEMORY_BYTES": str(ROOM), "GRAFT_PREDICT_TIMEOUT_SECONDS": str(TIMEOUT)}
         with graft_api(home, weights, GRAFT_PRECISION="float32", **settings) as server:
-            neighbours = Neighbours(server.pid)
+            neighbours = Neighbours()
             over_http(server, models, asked.rounds, asked.seconds)
             print(neighbours, flush=True)
         asyncio.run(through_the_engine(home, weights, models, asked.rounds, asked.seconds))

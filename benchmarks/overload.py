@@ -86,7 +86,7 @@ def main() -> None:
         with opened(home) as stores:
             publish(stores.registry, MODEL, AVG_SOFTMAX)
         with graft_api(home, assets() / "weights") as server:
-            neighbours = Neighbours(server.pid)
+            neighbours = Neighbours()
             pictures = photos(32)
             capacity = closed_loop(server.port, cycle([post(PATH, picture) for picture in pictures]), CLIENTS, 20).rate
             found = overload(server, pictures, asked.times * capacity, asked.seconds, asked.timeout, PROBES)

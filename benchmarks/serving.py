@@ -59,7 +59,7 @@ def main() -> None:
                 return
             settings = {"GRAFT_PRECISION": asked.precision, "GRAFT_PREDICT_TIMEOUT_SECONDS": "600"}
             with graft_api(home, weights, **settings) as server:
-                neighbours = Neighbours(server.pid, raw.pid)
+                neighbours = Neighbours()
                 report(measured(raw, server, asked.rounds, asked.seconds))
                 print(neighbours)
 

@@ -84,7 +84,7 @@ def real(home: Path, predictions: int) -> list[Usage]:
     asked = [post(f"/api/v1/models/{model}/predict", photo) for model in kinds for photo in photos(32)]
     requests = cycle(asked[i * 37 % len(asked)] for i in range(len(asked)))  # 37: models and pictures mixed
     with graft_api(home, assets() / "weights", GRAFT_PREDICT_TIMEOUT_SECONDS="600") as server:
-        neighbours, answered, looks = Neighbours(server.pid), 0, []
+        neighbours, answered, looks = Neighbours(), 0, []
         while answered < predictions:
             answered += len(closed_loop(server.port, requests, 8, 5).answers)
             time.sleep(CLOSING)

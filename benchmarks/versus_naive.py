@@ -45,7 +45,7 @@ def main() -> None:
             uvicorn("benchmarks.naive:create_app", home / "naive.log", "/docs", **plain) as naive,
             graft_api(home, weights, **patient) as graft,
         ):
-            neighbours = Neighbours(naive.pid, graft.pid)
+            neighbours = Neighbours()
             compare(graft, naive, asked.models, asked.rounds, asked.seconds)
             print(neighbours)
 
