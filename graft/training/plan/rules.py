@@ -19,6 +19,7 @@ PROBED = CUTS[:3]
 # The thresholds. What each was read from: docs/decisions/0017-the-plan.md.
 SMALL_PICTURES, SMALL_A_CLASS = 1000, 100  # training pictures; fewer are a small set
 LEAD_ERRORS = 1.0  # a probe leads another's by so many standard errors of its lead
+FLATTEN_ERRORS = 2.0  # flatten's probe leads the averages' by so many, as it makes the head 49 times as large
 SOLVED = 0.99  # a probe that is so often right leaves convolutions nothing to learn
 HEAD_EPOCHS, HEAD_PATIENCE = 100, 10  # an epoch of the head alone takes a moment
 TAIL_PICTURES, TAIL_PATIENCE = 8000, 3  # that a tail is shown: it has mostly learned after half of them
@@ -135,10 +136,10 @@ def rule(data: Data, probes: Mapping[str, Probe]) -> tuple[str, list[str]]:
     return "block4_pool", [*reasons, f"{far}: block 5 is trained too; before it, more depth did not measure better."]
 
 
-def leads(one: Probe, other: Probe) -> bool:
-    """By enough standard errors, and at all."""
+def leads(one: Probe, other: Probe, errors: float = LEAD_ERRORS) -> bool:
+    """By so many standard errors, and at all."""
     lead, error = one.lead(other)
-    return lead > 0 and lead >= LEAD_ERRORS * error
+    return lead > 0 and lead >= errors * error
 
 
 def _candidate(
@@ -151,21 +152,21 @@ def _candidate(
     flatten: bool,
 ) -> Candidate:
     planned = _planned(data, cut, flatten)
-    recipe = _resolve(request, cut, planned)
+    recipe = with_cut(request, cut, planned)
     costs = cost(recipe)
     affordable = costs.epochs_within(left) if left < math.inf else MOST_EPOCHS + HEAD_EPOCHS
     least = recipe.epochs
     if "epochs" not in request.asked:
         wanted = _epochs(recipe, data)
         least = min(wanted, LEAST_EPOCHS)
-        recipe = _resolve(request, cut, {**planned, "epochs": max(1, min(wanted, affordable))})
+        recipe = with_cut(request, cut, {**planned, "epochs": max(1, min(wanted, affordable))})
     shapes = {**tail_shapes(cut), **head_shapes(recipe.head(len(data.by_class)))}
     trainable = sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))
     return Candidate(recipe, probe, costs, affordable >= least, trainable)
 
 
-def _resolve(request: RecipeRequest, cut: str, planned: Mapping[str, Any]) -> Recipe:
-    """The recipe with another cut; a tail's learning rate goes where there is no tail."""
+def with_cut(request: RecipeRequest, cut: str, planned: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe with another cut than was asked for; a tail's learning rate goes where there is no tail."""
     asked = {**request.asked, "cut": cut}
     if not tail_shapes(cut):
         asked.pop("trunk_learning_rate", None)
