@@ -87,7 +87,15 @@ JOB: dict[str, Any] = {
     "revision": DATASET["revision"],
     "recipe": {"preset": "fine-tuning", "cut": "block4_pool", "pooling": "avg", "epochs": 20},
     "priority": 0,
-    "progress": {"phase": "training", "epoch": 4, "epochs": 20, "step": 11, "steps": 18, "eta_seconds": 95.0},
+    "progress": {
+        "phase": "training",
+        "epoch": 4,
+        "epochs": 20,
+        "step": 11,
+        "steps": 18,
+        "rate": 42.5,
+        "eta_seconds": 95.0,
+    },
     "metrics": None,
     "result": None,
     "failures": 0,
@@ -104,7 +112,7 @@ EVENT: dict[str, Any] = {
     "at": "2026-11-24T09:06:10Z",
 }
 STREAM = """event: progress
-data: {"phase":"training","epoch":4,"epochs":20,"step":18,"steps":18,"eta_seconds":95.0}
+data: {"phase":"training","epoch":4,"epochs":20,"step":18,"steps":18,"rate":42.5,"eta_seconds":95.0}
 
 event: epoch
 data: {"id":12,"type":"epoch","data":{"epoch":4,"val_loss":0.28},"at":"2026-11-24T09:06:10Z"}

@@ -61,7 +61,7 @@ def lifespan(
                 datasets=stores.datasets,
                 registry=stores.registry,
                 idempotency=IdempotencyKeys(engine),
-                work=Work(stores.datasets, stores.jobs, doorbell),
+                work=Work(stores.datasets, stores.jobs, stores.registry, doorbell),
                 engine=Warmup(lambda: predictor(settings, stores, metrics.engine)),
                 streams=streams,
                 drain=drain,

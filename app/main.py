@@ -12,7 +12,7 @@ from app.lifespan import PredictorFactory, lifespan, tensorflow_predictor
 from app.lingering import Lingering
 from app.metrics import Measured, Metrics
 from app.middleware import RequestId
-from app.routes import datasets, embed, fine_tune, health, jobs, metrics, models, predict
+from app.routes import datasets, embed, fine_tune, health, jobs, metrics, models, plan, predict
 from app.schemas import Problem
 from graft.settings import Settings
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, *, predictor: PredictorFactory 
     app.add_middleware(Measured, requests=counted.requests, routes=app.routes)
     errors.install(app)
     api = APIRouter(prefix="/api/v1", dependencies=[*SCHEMES, Depends(require_key), Depends(query.refuse_unknown)])
-    for routes in (predict, embed, models, datasets, fine_tune, jobs):
+    for routes in (predict, embed, models, datasets, plan, fine_tune, jobs):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

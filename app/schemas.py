@@ -59,8 +59,14 @@ Priority = Annotated[int, Field(ge=-100, le=100, description="The higher goes fi
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 _RECIPE_SCHEMA = {
     "anyOf": [{"type": "string", "enum": list(PRESETS)}, request_schema(), {"type": "null"}],
-    "description": "A preset's name, or an object: a preset and the fields that differ from it.",
+    "description": "A preset's name, or an object: a preset (auto, unless given) and the fields that differ from it.",
 }
+# Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
+AskedRecipe = Annotated[
+    RecipeRequest,
+    BeforeValidator(_as_field(_recipe), json_schema_input_type=str | dict[str, Any] | None),
+    WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
+]
 
 
 def _example(value: dict[str, Any]) -> ConfigDict:
@@ -218,21 +224,15 @@ class JobRequest(BaseModel):
 
     dataset: Annotated[str, Field(pattern=TEXT)]
     model: Annotated[str, AfterValidator(_as_field(check_name))]
-    # Parsed while the fields are checked, so that a wrong recipe is named together with whatever else is wrong.
-    recipe: Annotated[
-        RecipeRequest,
-        BeforeValidator(_as_field(_recipe), json_schema_input_type=str | dict[str, Any] | None),
-        WithJsonSchema(_RECIPE_SCHEMA, mode="validation"),
-        Field(default=None, validate_default=True),
-    ]
+    recipe: Annotated[AskedRecipe, Field(default=None, validate_default=True)]
     priority: Priority = 0
     metadata: Annotated[dict[str, JsonValue], Field(description="Yours: kept and given back, never read.")] = {}
 
 
 class JobProgress(BaseModel):
-    """Epochs and steps count from 1. All are null before the job runs; those that a phase lacks stay null.
+    """Epochs and steps count from 1; rate: pictures a second; eta_seconds: to the job's end, as far as it is known.
 
-    Of a job that has ended: where it was last.
+    All are null before the job runs; those that a phase lacks stay null. Of a job that has ended: where it was last.
     """
 
     phase: str | None = None
@@ -240,6 +240,7 @@ class JobProgress(BaseModel):
     epochs: int | None = None
     step: int | None = None
     steps: int | None = None
+    rate: float | None = None
     eta_seconds: float | None = None
 
 
@@ -249,6 +250,11 @@ class JobError(BaseModel):
 
 
 class JobAnswer(BaseModel):
+    """`recipe`: every choice of the training; of the preset auto what was asked, until a plan has made it a whole one.
+
+    `result`: of a plan the choice, its reasons and its candidates; of a validation the dataset's state and revision.
+    """
+
     model_config = _example(examples.JOB)
 
     id: str

@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     )
     precision: PrecisionSetting = Field(
         "auto",
-        description="Precision of `vgg16`: float32, bfloat16, or auto, which is bfloat16 where the hardware has it. "
-        "Trainings are at float32 for now.",
+        description="Precision of `vgg16`, and of new trainings unless their recipe says another: float32, bfloat16, "
+        "or auto, which is bfloat16 where the hardware has it.",
     )
     database_url: str | None = Field(
         None, description="Database, such as postgresql://user@host/graft; empty: SQLite in the home folder."

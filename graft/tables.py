@@ -58,7 +58,7 @@ jobs = Table(
 # Of a job: it waits, runs, or is being cancelled.
 unfinished = jobs.c.finished_at.is_(None)
 # Of a job: it cannot run before its dataset has been validated.
-waits_for_dataset = and_(jobs.c.kind == "train", jobs.c.dataset.is_not(None), jobs.c.revision.is_(None))
+waits_for_dataset = and_(jobs.c.kind.in_(["train", "plan"]), jobs.c.dataset.is_not(None), jobs.c.revision.is_(None))
 
 job_events = Table(
     "job_events",

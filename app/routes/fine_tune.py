@@ -37,6 +37,7 @@ class FineTuneRequest(DatasetRequest):
     ] = None
     priority: Priority = 0
     preset: Annotated[str | None, Field(description="Where the recipe starts from.", examples=list(PRESETS))] = None
+    init: Annotated[Value, Field(examples=["shapes:1"])] = None
     cut: Value = None
     pooling: Value = None
     hidden_units: Annotated[Value, Field(examples=["[64]"])] = None
@@ -45,16 +46,21 @@ class FineTuneRequest(DatasetRequest):
     optimizer: Value = None
     learning_rate: Value = None
     trunk_learning_rate: Value = None
+    label_smoothing: Value = None
+    class_weights: Value = None
     epochs: Annotated[Value, Field(examples=["5"])] = None
     batch_size: Value = None
     validation_batch_size: Value = None
     steps_per_epoch: Value = None
     validation_steps: Value = None
     keep: Value = None
+    early_stopping: Annotated[Value, Field(examples=['{"patience": 5}'])] = None
+    augmentation: Annotated[Value, Field(examples=['{"flip": "horizontal", "rotation": 10}'])] = None
     seed: Value = None
     preprocessing: Value = None
     interpolation: Value = None
     precision: Value = None
+    time_budget: Value = None
 
     def asked(self) -> RecipeRequest:
         """The recipe, with the fields by themselves laid over it. Raises InvalidFields."""
@@ -88,7 +94,7 @@ def _parsed(value: str) -> Any:
     "/fine-tune",
     status_code=202,
     summary="Upload pictures and train a model on them",
-    responses=problems(400, 409, 413, 415, 507),
+    responses=problems(400, 404, 409, 413, 415, 507),
     openapi_extra=uploads.documented(FineTuneRequest.model_json_schema()["properties"]),
 )
 async def fine_tune(
@@ -113,6 +119,7 @@ async def fine_tune(
         )
     job = await run_in_threadpool(once.find, "job", services.jobs.get)
     if job is None:
+        await run_in_threadpool(services.work.continued, query.asked())
         async with uploads.taken_in(request, services, FineTuneRequest.model_fields) as (intake, received):
             asked = uploads.merged(query, received.fields, name=model).checked()
             job = await run_in_threadpool(_submit, services, intake, model, asked, once)
@@ -121,7 +128,8 @@ async def fine_tune(
 
 
 def _submit(services: Services, intake: Intake, model: str, asked: FineTuneRequest, once: Once) -> Job:
-    work, recipe, priority = services.work, asked.asked(), asked.priority
+    work, priority = services.work, asked.priority
+    recipe = work.continued(asked.asked())  # before there is a dataset for it
     dataset = work.dataset(intake, asked.new(), id=once.id("ds")).id
 
     def train(id: str | None) -> Job:

@@ -16,7 +16,7 @@ from app.json_route import JsonRoute
 from app.schemas import EventAnswer, JobAnswer, JobRequest, Page, Text
 from graft.jobs import Job, State
 
-BuiltKind = Literal["validate", "train"]  # those of graft.jobs.Kind that a worker does today
+BuiltKind = Literal["validate", "train", "plan"]  # those of graft.jobs.Kind that a worker does today
 
 EventId = Annotated[int, Field(ge=0, lt=2**63)]
 EVENT_STREAM = "text/event-stream"
@@ -37,7 +37,8 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 def create(body: JobRequest, services: UseServices, response: Response, once: UseOnce) -> JobAnswer:
     """On a dataset that has a revision the job keeps to that of this moment; on one that is still checked it waits.
 
-    Progress is at the answer's Location.
+    A recipe of the preset auto is planned once the job runs; until then the job shows what was asked. Progress is at
+    the answer's Location.
     """
 
     def train(id: str | None) -> Job:

@@ -56,13 +56,14 @@ class Dataset(Answer):
 
 
 class Progress(Answer):
-    """Where a running job is. Epochs and steps count from 1; what a phase lacks is None."""
+    """Where a running job is. Epochs and steps count from 1; `rate`: pictures a second; None is what a phase lacks."""
 
     phase: str | None = None
     epoch: int | None = None
     epochs: int | None = None
     step: int | None = None
     steps: int | None = None
+    rate: float | None = None
     eta_seconds: float | None = None
 
 

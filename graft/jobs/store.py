@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, not_, select, update
+from sqlalchemy import Engine, and_, case, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from graft import tables
@@ -45,7 +45,7 @@ class Jobs:
     ) -> Job:
         """Queue a job. A higher priority is claimed first. The caller rings the doorbell.
 
-        A training on a dataset without a revision waits until the dataset is validated, and fails when it is rejected.
+        A training or a plan on a dataset without a revision waits until that is validated, and fails if it is rejected.
 
         id: for a caller that must not create the job twice. With the id of one that is there: that one, as it is.
         """
@@ -147,7 +147,7 @@ class Jobs:
     def waiting(self, queue: str, older_than_seconds: float) -> bool:
         """Whether a job of the queue has waited longer than that for a worker."""
         long_ago = now_ms - round(older_than_seconds * 1000)
-        query = select(exists().where(_claimable(queue), _jobs.c.queued_at <= long_ago))
+        query = select(exists().where(transitions.claimable(queue), _jobs.c.queued_at <= long_ago))
         with reading(self._engine) as connection:
             return bool(connection.scalar(query))
 
@@ -171,7 +171,7 @@ class Jobs:
         self.requeue_expired(queue)
         best = (
             select(_jobs.c.id)
-            .where(_claimable(queue))
+            .where(transitions.claimable(queue))
             .order_by(_jobs.c.priority.desc(), _jobs.c.created_at, _jobs.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)  # on SQLite, BEGIN IMMEDIATE does the same
@@ -217,6 +217,12 @@ class Jobs:
         with self._engine.begin() as connection:
             change(connection, job_id, fence)
             append(connection, job_id, type, data)
+
+    def settle(self, job_id: str, fence: int, recipe: Mapping[str, Any]) -> None:
+        """Put the recipe that a plan has come to in the place of what was asked."""
+        with self._engine.begin() as connection:
+            change(connection, job_id, fence, recipe=dict(recipe))
+            append(connection, job_id, "recipe", recipe)
 
     # Publishing: reserve a version, rename its folder into place, succeed.
 
@@ -292,7 +298,3 @@ class Jobs:
             rows = connection.execute(query).mappings().all()
             message = "The worker was not heard of before its lease ran out."
             return [transitions.lose(connection, job_of(row), "lease_expired", message) for row in rows]
-
-
-def _claimable(queue: str) -> ColumnElement[bool]:
-    return and_(_jobs.c.queue == queue, _jobs.c.state == "queued", not_(tables.waits_for_dataset))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, exists, func, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, func, insert, not_, null, select, update
 
 from graft import tables
 from graft.database import new_id, now_ms
@@ -24,6 +24,11 @@ def get(connection: Connection, job_id: str) -> Job:
     if row is None:
         raise NotFound(f"There is no job {job_id}. GET /api/v1/jobs lists them.")
     return job_of(row)
+
+
+def claimable(queue: str) -> ColumnElement[bool]:
+    """Of a row of `jobs`: whether a worker of the queue may take it."""
+    return and_(_jobs.c.queue == queue, _jobs.c.state == "queued", not_(tables.waits_for_dataset))
 
 
 def queue(connection: Connection, *, kind: Kind, **values: Any) -> Job:
@@ -118,7 +123,7 @@ def abandon(connection: Connection, job: Job) -> None:
 
 
 def settle_waiting(connection: Connection, dataset_id: str) -> None:
-    """The trainings that wait for the dataset get its revision, or fail with it; none does while it is validated.
+    """The jobs that wait for the dataset get its revision, or fail with it; none does while it is validated.
 
     Locks the dataset's row: its validation cannot end between this look and the end of the transaction.
     """
@@ -135,7 +140,7 @@ def settle_waiting(connection: Connection, dataset_id: str) -> None:
             why = rejection(dataset_id, dataset.problems)
         else:
             why = f"{dataset_id} was opened again before it was valid."
-        message = f"A training needs a ready dataset; {why}"
+        message = f"A job needs a ready dataset; {why}"
         failed = {"state": "failed", "finished_at": now_ms, "error_code": DATASET_REJECTED, "error_message": message}
         for job_id in connection.execute(waiting.values(**failed).returning(_jobs.c.id)).scalars().all():
             append(connection, job_id, "failed", {"code": DATASET_REJECTED, "message": message})

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from graft.errors import InvalidFields, InvalidInput
-from graft.training.recipe import Preset, Recipe
+from graft.training.recipe import Preset, Recipe, version_in
 from graft.vgg16.layers import tail_shapes
 
 DEFAULT_PRESET: Preset = "auto"
@@ -101,16 +101,26 @@ class RecipeRequest:
         if not isinstance(preset, str) or preset not in PRESETS:
             raise InvalidFields(f"recipe.preset must be one of {', '.join(PRESETS)}; received {preset!r}.")
         request = cls(preset, asked)
-        request.resolve()
+        request.resolve(_WHATEVER_GOES if request.origin else None)
         return request
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """That asks for exactly this."""
+        return cls(recipe.preset, recipe.model_dump(mode="json", exclude={"preset"}))
+
+    @property
+    def origin(self) -> tuple[str, int] | None:
+        """The version to start from, which gives the fields that are not asked for: graft.training.origin."""
+        return version_in(self.asked.get("init"))
 
     @property
     def open(self) -> bool:
         """Whether a plan has to look at the pictures before there is a recipe."""
-        return self.preset == "auto" and not set(self.asked) >= _STORED
+        return self.preset == "auto" and self.origin is None and not set(self.asked) >= _STORED
 
     def resolve(self, planned: Mapping[str, Any] | None = None) -> Recipe:
-        """The preset, under it `planned` where there is a plan, and over all of it what was asked.
+        """The preset, over it what was planned or is taken from a version, and over all of it what was asked.
 
         Raises InvalidFields when they do not go together.
         """
@@ -130,17 +140,27 @@ class RecipeRequest:
 
 
 _STORED = set(Recipe.model_fields) - {"preset"}
+# In the place of what a version gives: with these, whatever can be asked for beside it goes.
+_WHATEVER_GOES = {"cut": "input", "hidden_units": [64]}
 
 
 def request_schema() -> dict[str, Any]:
-    """The JSON schema of a recipe request that is an object: any of the fields, the preset gives the rest."""
+    """The JSON schema of a recipe request that is an object: any of the fields, the preset gives the rest.
+
+    It refers to nothing outside of itself, so that it may stand in any document.
+    """
     schema = Recipe.model_json_schema()
-    return {
-        "type": "object",
-        "properties": schema["properties"],
-        "additionalProperties": False,
-        "$defs": schema["$defs"],
-    }
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, dict):
+            rest = {key: whole(value) for key, value in node.items() if key != "$ref"}
+            return whole(schema["$defs"][node["$ref"].rpartition("/")[2]]) | rest if "$ref" in node else rest
+        return [whole(each) for each in node] if isinstance(node, list) else node
+
+    fields = {name: whole(field) for name, field in schema["properties"].items()}
+    for field in fields.values():
+        field.pop("default", None)  # what is left out comes from the preset
+    return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
 def check_validation(recipe: Recipe, validation_pictures: int) -> None:
@@ -151,7 +171,7 @@ def check_validation(recipe: Recipe, validation_pictures: int) -> None:
     if recipe.keep == "best":
         raise InvalidInput(f"recipe.keep 'best' {rule} Ask for keep 'last'.")
     if recipe.early_stopping:
-        raise InvalidInput(f"recipe.early_stopping {rule} Leave it out.")
+        raise InvalidInput(f"recipe.early_stopping {rule} Ask for early_stopping null.")
 
 
 def _check_words(asked: Mapping[str, Any]) -> None:
@@ -189,6 +209,10 @@ def _sentence(error: ValidationError) -> str:
         field = ".".join(str(part) for part in ("recipe", *problem["loc"]))
         if problem["type"] == "tuple_type":  # hidden_units is the only one
             problems.append(f"{field} must be a list, as [64] is; received {problem['input']!r}")
+            continue
+        if problem["type"] == "string_pattern_mismatch":  # so is init
+            rule = "must be imagenet, random, or a version, as signs:3 is"
+            problems.append(f"{field} {rule}; received {problem['input']!r}")
             continue
         received = "" if problem["type"] == "value_error" else f"; received {problem['input']!r}"
         problems.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}{received}")

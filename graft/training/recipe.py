@@ -1,6 +1,7 @@
-"""A recipe: every choice of a training run, as numbers. No TensorFlow. What a user asks for: `graft.training.presets`."""
+"""A recipe: every choice of a training run, as numbers. No TensorFlow. What users ask for: `graft.training.presets`."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +16,7 @@ Count = Annotated[int, Field(ge=1, le=100_000)]
 BatchSize = Annotated[int, Field(ge=1, le=512)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Monitored = Literal["val_loss", "val_accuracy"]
+_VERSION: Final = re.compile(r"(.+):([1-9][0-9]{0,9})")
 
 
 class _Frozen(BaseModel):
@@ -53,9 +55,10 @@ class Recipe(_Frozen):
 
     preset: Preset
     """Where the other fields come from unless they are given. auto: from the pictures themselves, by measurement."""
-    init: Annotated[str, Field(pattern=r"^(imagenet|random|.+:[1-9][0-9]*)$", max_length=100)] = "imagenet"
+    init: Annotated[str, Field(pattern=rf"^(imagenet|random|{_VERSION.pattern})$", max_length=100)] = "imagenet"
     """Where the layers that are trained start from. imagenet: the convolutions from the trunk, the head from the seed;
-    random: all of them from the seed; MODEL:VERSION: from that version's. The layers before the cut are the trunk's."""
+    random: all of them from the seed; MODEL:VERSION: from that version's, which also gives cut, head, preprocessing and
+    interpolation. The layers before the cut are the trunk's."""
     cut: str
     """The trunk's layer after which the model has layers of its own: block5_pool trains the head alone, block4_pool the
     three convolutions of block 5 too, block3_pool those of block 4 as well, input all of them."""
@@ -68,6 +71,7 @@ class Recipe(_Frozen):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """The share of each hidden layer's outputs that a training step leaves out."""
     optimizer: OptimizerName
+    """One of its own for the head, and one for the convolutions after the cut."""
     learning_rate: LearningRate
     """Of the head."""
     trunk_learning_rate: LearningRate | None
@@ -81,6 +85,7 @@ class Recipe(_Frozen):
     batch_size: BatchSize
     """Pictures of a training step."""
     validation_batch_size: BatchSize
+    """Pictures of a validation step."""
     steps_per_epoch: Count | None
     """With a number, an epoch is that many steps of batch_size pictures, however many pictures there are, and the next
     one goes on where it stopped: 20 epochs of 4 steps of 30 draw 2,400 pictures. With null it is every picture once."""
@@ -90,7 +95,9 @@ class Recipe(_Frozen):
     keep: Literal["best", "last"]
     """The weights of the best epoch, by what early_stopping monitors, else by validation loss; or of the last one."""
     early_stopping: EarlyStopping | None = None
+    """null: all epochs are trained."""
     augmentation: Augmentation | None = None
+    """null: pictures as they are."""
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     """Of every draw: the same seed, recipe and pictures draw the same."""
     preprocessing: Preprocessing
@@ -115,6 +122,11 @@ class Recipe(_Frozen):
         return self
 
     @property
+    def origin(self) -> tuple[str, int] | None:
+        """The version to start from."""
+        return version_in(self.init)
+
+    @property
     def input_key(self) -> InputKey:
         """Raises ValueError while the precision is open: `at` settles it."""
         if self.precision == "auto":
@@ -137,3 +149,9 @@ class Recipe(_Frozen):
 
     def head(self, classes: int) -> HeadSpec:
         return HeadSpec(self.pooling, self.hidden_units, self.batch_norm, self.dropout, classes)
+
+
+def version_in(init: object) -> tuple[str, int] | None:
+    """The model and the version that `init` names; None for the other ways to start."""
+    found = _VERSION.fullmatch(init) if isinstance(init, str) else None
+    return (found[1], int(found[2])) if found else None

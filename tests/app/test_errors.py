@@ -130,7 +130,7 @@ def test_a_full_disk(client: Client, tmp_path: Path) -> None:
 def jobs_kept_in(client: Client, engine: Engine) -> Iterator[None]:
     before = client.services
     jobs = Jobs(engine)
-    work = Work(before.datasets, jobs, TaskDoorbell(lambda *_, **__: None))
+    work = Work(before.datasets, jobs, before.registry, TaskDoorbell(lambda *_, **__: None))
     client.app.state.services = replace(before, jobs=jobs, work=work)
     yield
     client.app.state.services = before

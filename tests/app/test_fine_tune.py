@@ -88,10 +88,35 @@ def test_fields_in_the_query_or_in_the_form(
 
 
 def test_without_fields_it_is_the_default_recipe(client: Client) -> None:
-    asked = {"recipe": "feature-extraction"}
+    asked = {"recipe": "auto"}
     plain, named = (accepted(client.post(URL, content=zipped(folder(2)), params=params)) for params in ({}, asked))
     assert plain["recipe"] == named["recipe"]
     assert plain["dataset"] != named["dataset"]
+
+
+def test_fields_that_are_objects_are_json(client: Client) -> None:
+    fields = {
+        "preset": "fine-tuning",
+        "early_stopping": '{"patience": 5}',
+        "augmentation": '{"flip": "horizontal", "views": 2}',
+        "class_weights": "balanced",
+        "label_smoothing": "0.1",
+        "time_budget": "60",
+    }
+    recipe = accepted(client.post(URL, files=parts(folder(2)), data=fields))["recipe"]
+    assert recipe["early_stopping"] == {"monitor": "val_loss", "patience": 5}
+    assert (recipe["augmentation"]["flip"], recipe["augmentation"]["views"]) == ("horizontal", 2)
+    assert (recipe["class_weights"], recipe["label_smoothing"], recipe["time_budget"]) == ("balanced", 0.1, 60)
+
+
+def test_a_training_that_starts_from_a_version(client: Client, tmp_path: Path) -> None:
+    client.publish("shapes")
+    recipe = accepted(client.post(URL, content=zipped(folder(2)), params={"init": "shapes:1"}))["recipe"]
+    assert (recipe["init"], recipe["cut"], recipe["pooling"]) == ("shapes:1", "block5_pool", "avg")
+    datasets = client.get(DATASETS).json()
+    check_problem(client.post(URL, files=parts(folder(2)), data={"init": "shapes:9"}), 404, "version 9")
+    assert client.get(DATASETS).json() == datasets
+    assert not leftovers(client, tmp_path / "home")
 
 
 def unreadable() -> Any:
@@ -114,7 +139,10 @@ def unreadable() -> Any:
         (URL, {"preset": "magic"}, 422, ["preset", "magic"]),
         (URL, {"recipe": "[1]"}, 422, ["recipe", "[1]"]),
         (URL, {"recipe": '{"eposch": 5}'}, 422, ["eposch"]),
-        (URL, {"recipe": '{"class_weights": "balanced"}'}, 422, ["class_weights", "not built"]),
+        (URL, {"precision": "int8"}, 422, ["precision", "not built"]),
+        (URL, {"early_stopping": '{"patience": 0}'}, 422, ["recipe.early_stopping.patience"]),
+        (URL, {"augmentation": "lots"}, 422, ["recipe.augmentation"]),
+        (URL, {"init": "shapes:3"}, 404, ["shapes"]),
         (URL, {"test_split": "1"}, 422, ["test_split"]),
         (URL, {"validation_split": "0.5", "test_split": "0.5"}, 422, ["split"]),
         (URL, {"priority": "101"}, 422, ["priority"]),

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from app.schemas import JobRequest
+from graft.training.presets import RecipeRequest
 from graft.training.recipe import Recipe
 from tests.app.conftest import Client, StartClient, check_problem, paths, zipped
 from tests.drawing import folder
@@ -36,7 +37,7 @@ def test_a_job_pins_the_dataset_s_revision_and_resolves_its_recipe(client: Clien
     assert (recipe["preset"], recipe["epochs"], recipe["cut"]) == ("fine-tuning", 5, "block4_pool")
     created = job.pop("created_at")
     assert created.endswith("Z")
-    nothing = dict.fromkeys(["phase", "epoch", "epochs", "step", "steps", "eta_seconds"])
+    nothing = dict.fromkeys(["phase", "epoch", "epochs", "step", "steps", "rate", "eta_seconds"])
     assert job == {
         "id": job["id"],
         "kind": "train",
@@ -58,13 +59,23 @@ def test_a_job_pins_the_dataset_s_revision_and_resolves_its_recipe(client: Clien
     assert client.get(f"{JOBS}/{job['id']}").json() == job | {"recipe": recipe, "created_at": created}
 
 
-@pytest.mark.parametrize("recipe", [None, "feature-extraction", {}])
-def test_ways_to_ask_for_a_preset(client: Client, dataset: str, recipe: object) -> None:
-    assert create(client, dataset, recipe=recipe)["recipe"]["preset"] == "feature-extraction"
+@pytest.mark.parametrize("recipe", [None, "auto", {}, {"preset": "auto"}])
+def test_auto_is_the_default_and_shows_what_was_asked_until_it_is_planned(
+    client: Client, dataset: str, recipe: object
+) -> None:
+    assert create(client, dataset, recipe=recipe)["recipe"] == create(client, dataset)["recipe"] == {"preset": "auto"}
 
 
-def test_the_recipe_may_be_left_out(client: Client, dataset: str) -> None:
-    assert create(client, dataset)["recipe"]["preset"] == "feature-extraction"
+def test_a_planned_recipe_takes_the_place_of_what_was_asked(client: Client, dataset: str) -> None:
+    asked = {"preset": "auto", "epochs": 5}
+    job, jobs = create(client, dataset, recipe=asked), client.services.jobs
+    assert job["recipe"] == asked
+    claimed = jobs.claim("training", "test")
+    assert claimed is not None
+    planned = RecipeRequest.parse(claimed.recipe).resolve({"cut": "block4_pool"}).model_dump(mode="json")
+    jobs.settle(claimed.id, claimed.fence, planned)
+    assert client.get(f"{JOBS}/{job['id']}").json()["recipe"] == planned
+    assert (planned["epochs"], planned["cut"], planned["precision"]) == (5, "block4_pool", "auto")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +85,8 @@ def test_the_recipe_may_be_left_out(client: Client, dataset: str) -> None:
         ({"recipe": {"eposch": 3}}, ["eposch", "dataset is required", "model is required"]),
         ({"recipe": {"epochs": 0}, "dataset": "ds_none", "model": "signs"}, ["recipe.epochs"]),
         ({"recipe": "quick", "dataset": "ds_none", "model": "signs"}, ["recipe.preset", "quick"]),
-        ({"recipe": {"early_stopping": {}}, "dataset": "ds_none", "model": "signs"}, ["early_stopping", "not built"]),
+        ({"recipe": {"precision": "int8"}, "dataset": "ds_none", "model": "signs"}, ["precision", "not built"]),
+        ({"recipe": {"early_stopping": 5}, "dataset": "ds_none", "model": "signs"}, ["recipe.early_stopping"]),
         ({"recipe": {"preset": ["fine-tuning"]}, "dataset": "ds_none", "model": "signs"}, ["recipe.preset"]),
         ({"recipe": 7, "dataset": "ds_none", "model": "signs"}, ["recipe"]),
         ({"recipe": ["fine-tuning"], "dataset": "ds_none", "model": "signs"}, ["recipe"]),
@@ -142,6 +154,45 @@ def test_a_recipe_s_fields_are_documented() -> None:
     assert set(described["properties"]) == set(Recipe.model_fields)
     assert "required" not in described
     assert "20 epochs of 4 steps" in described["properties"]["steps_per_epoch"]["description"]
+    assert "$ref" not in str(described)
+
+
+STARTS = [
+    ({"init": "signs:9"}, 404, ["'signs' has 1; received version 9"]),
+    ({"init": "sings:1"}, 404, ["there are vgg16, signs; received 'sings'"]),
+    ({"init": "vgg16:1"}, 422, ["vgg16, which is built in", "init imagenet"]),
+    ({"init": "signs:1", "preprocessing": "none"}, 422, ["recipe.preprocessing must be 'caffe'", "received 'none'"]),
+    ({"init": "signs:1", "hidden_units": [8]}, 422, ["recipe.hidden_units must be []", "received [8]"]),
+    ({"init": "signs:1", "pooling": "max"}, 422, ["recipe.pooling must be 'avg'", "init signs:1"]),
+    ({"init": "signs"}, 422, ["recipe.init must be imagenet, random, or a version"]),
+]
+
+
+@pytest.mark.parametrize(("recipe", "status", "words"), STARTS)
+def test_a_version_to_start_from_that_is_not_there_or_does_not_fit(
+    client: Client, dataset: str, recipe: dict[str, Any], status: int, words: list[str]
+) -> None:
+    client.publish("signs")
+    answer = client.post(JOBS, json={"dataset": dataset, "model": "signs", "recipe": recipe})
+    check_problem(answer, status, *words)
+
+
+def test_what_is_not_asked_for_is_as_the_version_has_it(client: Client, dataset: str) -> None:
+    client.publish("signs")
+    plain = create(client, dataset, recipe={"init": "signs:1"})["recipe"]
+    assert (plain["preset"], plain["cut"], plain["pooling"], plain["interpolation"]) == (
+        "auto",
+        "block5_pool",
+        "avg",
+        "nearest",
+    )
+    deeper = create(client, dataset, recipe={"preset": "fine-tuning", "init": "signs:1", "cut": "block4_pool"})
+    assert {field: deeper["recipe"][field] for field in ("init", "cut", "preprocessing", "epochs")} == {
+        "init": "signs:1",
+        "cut": "block4_pool",
+        "preprocessing": "caffe",
+        "epochs": 20,
+    }
 
 
 def test_cancel(client: Client, dataset: str) -> None:
@@ -190,7 +241,7 @@ def test_lists_are_filtered_and_paged(client: Client, dataset: str) -> None:
     assert (more, no_more) == (True, False)
     assert sorted(first + rest) == sorted(ids)
     check_problem(client.get(JOBS, params={"state": ["queued", "asleep"]}), 422, "state", "asleep")
-    check_problem(client.get(JOBS, params={"kind": "export"}), 422, "kind", "'validate' or 'train'", "export")
+    check_problem(client.get(JOBS, params={"kind": "export"}), 422, "kind", "'validate', 'train' or 'plan'", "export")
     check_problem(client.get(JOBS, params={"limit": 0}), 422, "limit")
     check_problem(client.get(JOBS, params={"after": "job_none"}), 400, "job_none")
 

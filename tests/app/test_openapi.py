@@ -11,6 +11,7 @@ STATUS_OF = {
     "post /api/v1/jobs": "202",
     "post /api/v1/datasets": "202 201",
     "post /api/v1/datasets/{dataset}/commit": "202",
+    "post /api/v1/datasets/{dataset}/plan": "202",
     "post /api/v1/models/{model}/fine-tune": "202",
     "get /api/v1/jobs/{job}/events": "200 204",
     "delete /api/v1/datasets/{dataset}/files": "200",

@@ -12,7 +12,14 @@ import pytest
 from tests.drawing import CLASSES, folder, jpeg, zip_of
 from tests.e2e.service import Service, running
 
-RECIPE = {"epochs": 8, "batch_size": 9, "steps_per_epoch": 4, "learning_rate": 1e-3, "dropout": 0.2}
+RECIPE = {
+    "preset": "feature-extraction",
+    "epochs": 8,
+    "batch_size": 9,
+    "steps_per_epoch": 4,
+    "learning_rate": 1e-3,
+    "dropout": 0.2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +160,8 @@ def test_sign_language_from_twenty_pictures_a_class(assets: Path, real_pictures:
     with zipfile.ZipFile(archive, "w") as file:
         for path in (p for d in range(10) for p in sorted((assets / f"sign-language-digits/train/{d}").iterdir())[:20]):
             file.write(path, f"digits/{path.parent.name}/{path.name}")
-    recipe = {"epochs": 2, "batch_size": 10, "steps_per_epoch": 16, "learning_rate": 1e-3, "dropout": 0}
+    sizes = {"epochs": 2, "batch_size": 10, "steps_per_epoch": 16}
+    recipe = {"preset": "feature-extraction", **sizes, "learning_rate": 1e-3, "dropout": 0}
     with running(tmp_path / "home", GRAFT_WEIGHTS_DIR=str(assets / "weights")) as service:
         dataset = service.upload(archive, "digits")
         job = service.train(dataset["id"], "digits", recipe)

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graft.database import connect, migrate
 from graft.datasets import ArchiveLimits, Dataset, Datasets, NewDataset, SplitRequest
-from graft.errors import Conflict, InvalidInput, NotFound
+from graft.errors import Conflict, InvalidFields, InvalidInput, NotFound
 from graft.jobs import Job, Jobs
-from graft.training.recipe import Recipe, parse_recipe
+from graft.registry import Registry
+from graft.training.presets import RecipeRequest
+from graft.types import InputKey
 from graft.work import Work
+from tests.app.conftest import publish
 from tests.drawing import folder
 from tests.graft.datasets.filling import take_in
 from tests.monitors import Recorder
 
-RECIPE = parse_recipe("feature-extraction")
+RECIPE = RecipeRequest.parse("feature-extraction")
 
 
 class Bell(list[str]):
@@ -32,8 +36,8 @@ class Place:
         self.engine = connect(f"sqlite:///{home / 'graft.db'}")
         migrate(self.engine)
         self.datasets, self.jobs = Datasets(self.engine, home, ArchiveLimits()), Jobs(self.engine)
-        self.bell = Bell()
-        self.work = Work(self.datasets, self.jobs, self.bell)
+        self.registry, self.bell = Registry(home / "registry", self.engine), Bell()
+        self.work = Work(self.datasets, self.jobs, self.registry, self.bell)
 
     def dataset(self, files: Mapping[str, bytes], *, id: str | None = None, validation_split: float = 0.2) -> Dataset:
         with self.datasets.intake() as intake:
@@ -57,7 +61,9 @@ class Place:
     def kinds(self) -> list[str]:
         return sorted(job.kind for job in self.jobs.list()[0])
 
-    def train(self, dataset: str, *, model: str = "signs", recipe: Recipe = RECIPE, id: str | None = None) -> Job:
+    def train(
+        self, dataset: str, *, model: str = "signs", recipe: RecipeRequest = RECIPE, id: str | None = None
+    ) -> Job:
         return self.work.train(dataset=dataset, model=model, recipe=recipe, priority=3, metadata={"who": "me"}, id=id)
 
 
@@ -104,7 +110,7 @@ def test_a_training_pins_the_revision(place: Place) -> None:
     revision = place.datasets.get(dataset.id).revision
     job = place.train(dataset.id)
     assert (job.state, job.revision, job.model, job.dataset) == ("queued", revision, "signs", dataset.id)
-    assert (job.recipe, job.priority, job.metadata) == (RECIPE.model_dump(mode="json"), 3, {"who": "me"})
+    assert (job.recipe, job.priority, job.metadata) == (RECIPE.stored(), 3, {"who": "me"})
     assert revision
     assert place.bell == ["datasets", "training"]
 
@@ -161,7 +167,7 @@ def test_why_a_dataset_was_rejected_is_said(place: Place) -> None:
     with pytest.raises(Conflict) as refusal:
         place.train(rejected.id)
     assert str(refusal.value) == (
-        "A dataset must be committed and valid before a job trains on it; "
+        "A dataset must be committed and valid before a job works on it; "
         f"{rejected.id} was rejected: {first} {second} {third} Upload a corrected one."
     )
 
@@ -170,5 +176,35 @@ def test_a_recipe_that_needs_validation_pictures_is_refused_without_them(place: 
     dataset = place.dataset(folder(2), validation_split=0)
     place.validate()
     with pytest.raises(InvalidInput, match="keep"):
-        place.train(dataset.id, recipe=parse_recipe("fine-tuning"))
+        place.train(dataset.id, recipe=RecipeRequest.parse("fine-tuning"))
     assert place.kinds() == ["validate"]
+
+
+def test_a_plan_is_queued_with_what_is_asked(place: Place) -> None:
+    dataset = place.dataset(folder(2), validation_split=0).id
+    place.validate()
+    recipe = RecipeRequest.parse({"time_budget": 60})
+    job = place.work.plan(dataset, recipe, id="job_mine")
+    assert (job.kind, job.model, job.recipe) == ("plan", None, {"preset": "auto", "time_budget": 60})
+    assert job.revision == place.datasets.get(dataset).revision
+    assert place.work.plan(dataset, recipe, id="job_mine") == job
+    with pytest.raises(InvalidInput, match="early_stopping"):
+        place.work.plan(dataset, RecipeRequest.parse({"early_stopping": {}}))
+
+
+@pytest.mark.parametrize("asked", ["fine-tuning", {"init": "signs:1"}, {**RECIPE.stored(), "preset": "auto"}])
+def test_a_plan_needs_something_to_choose(place: Place, asked: str | dict[str, Any]) -> None:
+    with pytest.raises(InvalidFields, match="leaves a field open"):
+        place.work.plan("ds_none", RecipeRequest.parse(asked))
+
+
+def test_a_version_to_start_from_gives_what_is_not_asked_for(place: Place) -> None:
+    publish(place.registry, "signs", 1, "job_1", input=InputKey(preprocessing="none", interpolation="bilinear"))
+    dataset = place.dataset(folder(2)).id
+    recipe = place.train(dataset, recipe=RecipeRequest.parse({"init": "signs:1", "epochs": 3})).recipe
+    assert recipe is not None
+    assert (recipe["preset"], recipe["epochs"], recipe["cut"], recipe["pooling"]) == ("auto", 3, "block5_pool", "avg")
+    assert (recipe["preprocessing"], recipe["interpolation"], recipe["precision"]) == ("none", "bilinear", "auto")
+    with pytest.raises(NotFound, match="'signs' has 1; received version 2"):
+        place.train(dataset, recipe=RecipeRequest.parse({"init": "signs:2"}))
+    assert place.kinds() == ["train", "validate"]

@@ -65,6 +65,18 @@ def test_a_run_writes_progress_metrics_and_events(jobs: Jobs) -> None:
     assert jobs.events(job.id)[0][3].data == {"model": "m", "version": 4}
 
 
+def test_a_settled_recipe_takes_the_place_of_what_was_asked(jobs: Jobs) -> None:
+    job = jobs.create("train", model="m", recipe={"preset": "auto"})
+    claim = claimed(jobs)
+    jobs.settle(job.id, claim.fence, {"preset": "auto", "cut": "block4_pool"})
+    assert jobs.get(job.id).recipe == {"preset": "auto", "cut": "block4_pool"}
+    assert [(each.type, each.data) for each in jobs.events(job.id)[0]][-1] == ("recipe", jobs.get(job.id).recipe)
+    jobs.release(job.id, claim.fence)
+    with pytest.raises(StaleFence):
+        jobs.settle(job.id, claim.fence, {"preset": "fine-tuning"})
+    assert claimed(jobs).recipe == {"preset": "auto", "cut": "block4_pool"}
+
+
 def test_a_failed_job_says_why(jobs: Jobs) -> None:
     jobs.create("train")
     jobs.fail(claimed(jobs).id, 1, code="invalid_input", message="No.")

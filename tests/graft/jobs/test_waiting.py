@@ -1,10 +1,10 @@
-"""Trainings that were asked for while their dataset is still being validated."""
+"""Trainings and plans that were asked for while their dataset is still being validated."""
 
 import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from graft import tables
-from graft.jobs import Job, Jobs
+from graft.jobs import Job, Jobs, Kind
 
 REVISION = "a" * 64
 
@@ -27,8 +27,9 @@ def conclude(engine: Engine, state: str, **values: object) -> None:
         connection.execute(update(tables.datasets).values(state=state, **values))
 
 
-def test_it_waits_and_gets_the_revision(jobs: Jobs, engine: Engine, validation: Job) -> None:
-    training = jobs.create("train", model="m", dataset="ds_1")
+@pytest.mark.parametrize("kind", ["train", "plan"])
+def test_it_waits_and_gets_the_revision(jobs: Jobs, engine: Engine, validation: Job, kind: Kind) -> None:
+    waiting = jobs.create(kind, dataset="ds_1")
     assert jobs.claim("training", "a test") is None
     assert not jobs.waiting("training", 0)
     conclude(engine, "ready", revision=REVISION)
@@ -37,7 +38,7 @@ def test_it_waits_and_gets_the_revision(jobs: Jobs, engine: Engine, validation: 
     assert jobs.waiting("training", 0)
     claimed = jobs.claim("training", "a test")
     assert claimed is not None
-    assert (claimed.id, claimed.revision) == (training.id, REVISION)
+    assert (claimed.id, claimed.revision) == (waiting.id, REVISION)
 
 
 def test_it_fails_with_its_dataset(jobs: Jobs, engine: Engine, validation: Job) -> None:
@@ -46,7 +47,7 @@ def test_it_fails_with_its_dataset(jobs: Jobs, engine: Engine, validation: Job) 
     jobs.succeed(validation.id, validation.fence)
     failed = jobs.get(training.id)
     assert (failed.state, failed.error_code) == ("failed", "dataset_rejected")
-    assert failed.error_message == "A training needs a ready dataset; ds_1 was rejected: One class."
+    assert failed.error_message == "A job needs a ready dataset; ds_1 was rejected: One class."
     assert failed.finished_at is not None
     assert [event.type for event in jobs.events(training.id)[0]] == ["queued", "failed"]
 
@@ -91,7 +92,7 @@ def test_it_fails_when_the_dataset_was_opened_again_before_it_was_valid(
     conclude(engine, "open")
     jobs.succeed(validation.id, validation.fence)
     assert jobs.get(training.id).error_message == (
-        "A training needs a ready dataset; ds_1 was opened again before it was valid."
+        "A job needs a ready dataset; ds_1 was opened again before it was valid."
     )
 
 
@@ -109,7 +110,7 @@ def test_a_dataset_that_another_job_validates_is_not_rejected_with_this_one(
 
 def test_one_on_a_dataset_that_is_gone_fails(jobs: Jobs) -> None:
     assert jobs.create("train", model="m", dataset="ds_none").error_message == (
-        "A training needs a ready dataset; ds_none is deleted."
+        "A job needs a ready dataset; ds_none is deleted."
     )
 
 
