@@ -1,7 +1,7 @@
 """The features of some pictures: what the store lacks is computed in one pass for all kinds, kept where that pays."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -117,7 +117,11 @@ class _Claimed(Batch):
 
 
 class _Filling:
-    """One call of `fill`. lacking: by kind, what is neither kept nor taken in hand nor given up."""
+    """One call of `fill`.
+
+    lacking: by kind, what is neither kept, nor taken in hand here, nor given up. left: by view, what has yet to go
+    through the trunk, here or at another worker.
+    """
 
     def __init__(
         self, store: FeatureStore, extracted: Extracted[Any], kinds: Sequence[FeatureKind], monitor: Monitor
@@ -125,32 +129,32 @@ class _Filling:
         self._store, self._extracted, self._kept, self._monitor = store, extracted, extracted.kept, monitor
         self._kinds = kinds
         self._lacking = {kind: ~self._kept.has(kind) for kind in kinds if worth_keeping(kind)}
+        self._left = {kind.view: self._undone(kind.view) for kind in self._lacking}
+        self._total = self._pictures_left()
         self._written: list[Claim] = []  # being written
-        self._left = self._undone(self._lacking)
-        self._total = sum(int(mask.sum()) for mask in self._left.values())
         self._done, self._timed = 0, (0, 0.0)  # pictures that went through here; how many at what time, at first
-        self._announce()
 
     def run(self) -> None:
-        while self._look():
+        self._announce()
+        while self._lacks():
             if not self._round():
                 time.sleep(POLL_SECONDS)
-            if self._monitor.stop_requested() and self._look():
+                self._monitor.report(self._progress())
+            if self._monitor.stop_requested() and (left := self._pictures_left()):
                 raise Interrupted(
-                    f"stopped with the features of {self._progress().step} of {self._total} pictures computed; "
-                    "they are kept."
+                    f"stopped with the features of {self._total - left} of {self._total} pictures computed; they are "
+                    "kept."
                 )
         self._complain()
 
-    def _look(self) -> bool:
-        """Whether anything is lacking still. Other workers' shards count."""
+    def _lacks(self) -> bool:
+        """Whether there is anything to compute, or to wait for: other workers' shards are found here."""
         for kind, mask in self._lacking.items():
             if mask.any():
                 self._kept.refresh(kind)
                 mask &= ~self._kept.has(kind)
-        for view, mask in self._undone(self._lacking).items():
-            self._left[view] = mask
-        self._monitor.report(self._progress())
+        for view, left in self._left.items():
+            left &= self._undone(view)
         return any(mask.any() for mask in self._lacking.values())
 
     def _round(self) -> int:
@@ -169,17 +173,20 @@ class _Filling:
         return self._done - before
 
     def _batches(self) -> Iterator[_Claimed]:
-        while claims := self._store.claim(self._kept, self._lacking):
-            for claim in claims:  # no room for one is room for none of the kind
-                self._lacking[claim.kind][claim.indices if claim.partial else slice(None)] = False
-            written = [claim for claim in claims if claim.partial]
-            self._written += written
-            for together, indices in _grouped(written):
-                for i in range(0, len(indices), BATCH):
+        for view in self._left:
+            of_view = {kind: mask for kind, mask in self._lacking.items() if kind.view == view}
+            while claims := self._store.claim(self._kept, of_view):
+                for claim in claims:
+                    of_view[claim.kind][claim.indices] = False
+                    if claim.partial is None:  # no room for one is room for none
+                        self._give_up(claim.kind)
+                written = [claim for claim in claims if claim.partial]
+                self._written += written
+                for together, indices in _grouped(written):
                     if self._monitor.stop_requested():
                         return
-                    part, kinds = indices[i : i + BATCH], [claim.kind for claim in together]
-                    yield _Claimed(kinds, self._extracted.decoders(part, kinds[0].view), part, together)
+                    kinds = [claim.kind for claim in together]
+                    yield _Claimed(kinds, self._extracted.decoders(indices, view), indices, together)
 
     def _write(self, claim: Claim, indices: Indices, rows: npt.NDArray[Any]) -> None:
         if claim.partial is None or claim not in self._written:
@@ -189,31 +196,43 @@ class _Filling:
                 for digest, row in zip(self._kept.digests[indices], rows, strict=True):
                     claim.partial.append(digest, row)
         except DiskFull:
-            claim.partial.discard()
             self._written.remove(claim)
-            return
-        if claim.partial.full:
-            self._finish(claim)
+            self._abandon(claim)
+        else:
+            if claim.partial.full:
+                self._finish(claim)
 
     def _finish(self, claim: Claim) -> None:
         self._written.remove(claim)
         try:
-            with room_for("The feature store"):
-                self._store.finish(claim, self._kept)
+            self._store.finish(claim, self._kept)
         except DiskFull:
-            if claim.partial:
-                claim.partial.discard()
+            self._abandon(claim)
 
-    def _undone(self, lacking: Mapping[FeatureKind, Mask]) -> dict[View | None, Mask]:
-        """By view, the pictures that have to go through the trunk."""
-        views: dict[View | None, Mask] = {}
-        for kind, mask in lacking.items():
-            views[kind.view] = mask | views.get(kind.view, np.False_)
-        return views
+    def _abandon(self, claim: Claim) -> None:
+        if claim.partial:
+            claim.partial.discard()
+        self._give_up(claim.kind)
+
+    def _give_up(self, kind: FeatureKind) -> None:
+        """Nothing more of the kind is kept."""
+        if kind in self._lacking:
+            self._lacking.pop(kind)[:] = False
+
+    def _undone(self, view: View | None) -> Mask:
+        """What of a view some kind has yet to get."""
+        undone = np.zeros(len(self._kept.digests), bool)
+        for kind in self._lacking:
+            if kind.view == view:
+                undone |= ~self._kept.has(kind)
+        return undone
+
+    def _pictures_left(self) -> int:
+        return sum(int(left.sum()) for left in self._left.values())
 
     def _progress(self) -> Progress:
         """The rate leaves out what came before the second batch: the trunk was being compiled."""
-        left, now = sum(int(mask.sum()) for mask in self._left.values()), time.monotonic()
+        left, now = self._pictures_left(), time.monotonic()
         done, since = self._timed
         if not done:
             self._timed = self._done, now
@@ -237,7 +256,10 @@ class _Filling:
 
     def _complain(self) -> None:
         """Of what should have been kept and is not."""
-        for (cut, pooling), kinds in _by_output([*self._lacking]).items():
+        worth_it = [kind for kind in self._kinds if worth_keeping(kind)]
+        for kind in worth_it:
+            self._kept.refresh(kind)
+        for (cut, pooling), kinds in _by_output(worth_it).items():
             if streamed := sum(int((~self._kept.has(kind)).sum()) for kind in kinds):
                 data = {"cut": cut, "pooling": pooling, "streamed": streamed, "reason": NO_ROOM}
                 self._monitor.event("features", data)
@@ -252,11 +274,13 @@ def _by_output(kinds: Sequence[FeatureKind]) -> dict[tuple[str, str | None], lis
 
 
 def _grouped(claims: Sequence[Claim]) -> Iterator[tuple[list[Claim], Indices]]:
-    """The pictures that go through the trunk for the same claims, together; those of a view at a time."""
-    for view in dict.fromkeys(claim.kind.view for claim in claims):
-        of_view = [claim for claim in claims if claim.kind.view == view]
-        pictures = np.unique(np.concatenate([claim.indices for claim in of_view]))
-        needs = np.stack([np.isin(pictures, claim.indices) for claim in of_view])  # (claims, pictures)
-        for needed in np.unique(needs, axis=1).T:
-            together = [claim for claim, is_needed in zip(of_view, needed, strict=True) if is_needed]
-            yield together, pictures[(needs == needed[:, None]).all(axis=0)]
+    """Batches of the claims' pictures, those that go through the trunk for the same ones together."""
+    if not claims:
+        return
+    pictures = np.unique(np.concatenate([claim.indices for claim in claims]))
+    needs = np.stack([np.isin(pictures, claim.indices) for claim in claims])  # (claims, pictures)
+    for needed in np.unique(needs, axis=1).T:
+        together = [claim for claim, is_needed in zip(claims, needed, strict=True) if is_needed]
+        indices = pictures[(needs == needed[:, None]).all(axis=0)]
+        for i in range(0, len(indices), BATCH):
+            yield together, indices[i : i + BATCH]

@@ -1,7 +1,7 @@
 """Which features of some pictures a store has, held against eviction while they are in use."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -90,6 +90,9 @@ class Kept:
                     out[i], rows.shard[index] = 0, -1
                     rows.shards[at].path.unlink(missing_ok=True)
         return out.view(kind.dtype).reshape(len(indices), *kind.shape), found
+
+    def held(self, kind: FeatureKind) -> Sequence[Shard]:
+        return self._rows[kind].shards
 
     def close(self) -> None:
         for rows in self._rows.values():

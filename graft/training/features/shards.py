@@ -107,7 +107,10 @@ class Shard:
     def read_into(self, row: int, out: npt.NDArray[np.uint8]) -> bool:
         """False where the row is damaged. Each is checked when it is first read."""
         size = self._header.row_bytes
-        if os.preadv(self._descriptor, [out.data], self._header.size + row * size) != size:
+        try:
+            if os.preadv(self._descriptor, [out.data], self._header.size + row * size) != size:
+                return False
+        except OSError:  # the disk says so
             return False
         if not self._checked[row]:
             self._checked[row] = zlib.crc32(out.data) == self._header.checks[row]
@@ -118,7 +121,7 @@ class Shard:
 
 
 class PartialShard:
-    """A shard that is being written, and the claim on its pictures. `finish` or `discard` it, once."""
+    """A shard that is being written, and the claim on its pictures. `seal` and `publish` it, or `discard` it."""
 
     def __init__(self, folder: Path, key: str, row_bytes: int, digests: Digests) -> None:
         self._path = folder / f"{uuid4().hex}{PARTIAL}"
@@ -135,12 +138,12 @@ class PartialShard:
             raise
 
     @property
-    def full(self) -> bool:
-        return len(self._digests) == len(self._header.digests)
+    def empty(self) -> bool:
+        return not self._digests
 
     @property
-    def rows(self) -> int:
-        return len(self._digests)
+    def full(self) -> bool:
+        return len(self._digests) == len(self._header.digests)
 
     def append(self, digest: bytes, row: npt.NDArray[Any]) -> None:
         whole = np.ascontiguousarray(row).view(np.uint8).reshape(-1).data
@@ -152,37 +155,34 @@ class PartialShard:
         self._digests.append(digest)
         self._checks.append(zlib.crc32(whole))
 
-    def finish(self) -> Shard | None:
-        """Make a whole shard, held, of the rows that there are. None where there are none, or others swept it away.
-
-        Call it alone in the store: between the two locks it is nobody's.
-        """
-        if not self._digests:
-            self.discard()
-            return None
-        path = self._path.with_suffix(WHOLE)
-        header = self._final_header()
-        os.pwrite(self._descriptor, header.packed(), 0)
-        os.truncate(self._descriptor, self._row_at(header.rows))
+    def seal(self) -> None:
+        """Bring the rows that there are to disk, under a header that names them alone."""
+        old, rows = self._header, len(self._digests)
+        digests, checks = np.zeros_like(old.digests), np.zeros_like(old.checks)
+        digests[:rows], checks[:rows] = self._digests, self._checks
+        self._header = Header(old.key, old.row_bytes, digests, checks, rows)
+        os.pwrite(self._descriptor, self._header.packed(), 0)
+        os.truncate(self._descriptor, self._row_at(rows))
         os.fsync(self._descriptor)
+
+    def publish(self) -> Shard | None:
+        """Make what is sealed a whole shard, held. None where it was swept away.
+
+        Call it while nobody else looks: between the two locks it seems to be a dead writer's.
+        """
+        path = self._path.with_suffix(WHOLE)
         locked(self._descriptor, fcntl.LOCK_SH)
         try:
             self._path.rename(path)
         except FileNotFoundError:
-            os.close(self._descriptor)
+            self.discard()
             return None
         sync(path.parent)
-        return Shard(path, self._descriptor, header)
+        return Shard(path, self._descriptor, self._header)
 
     def discard(self) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
-
-    def _final_header(self) -> Header:
-        old, rows = self._header, len(self._digests)
-        digests, checks = np.zeros_like(old.digests), np.zeros_like(old.checks)
-        digests[:rows], checks[:rows] = self._digests, self._checks
-        return Header(old.key, old.row_bytes, digests, checks, rows)
 
     def _row_at(self, row: int) -> int:
         return self._header.size + row * self._header.row_bytes

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from graft.disk import room_for
+from graft.errors import DiskFull
 from graft.training.features.kept import Indices, Kept, Mask
 from graft.training.features.kind import FeatureKind
-from graft.training.features.shards import PARTIAL, WHOLE, Digests, PartialShard, Shard, claimed, evict, header_size
+from graft.training.features.shards import PARTIAL, WHOLE, Digests, PartialShard, claimed, evict, header_size
 
 SHARD_PICTURES = 256  # what a crash loses at most, and what a worker takes in hand at once
 SHARD_BYTES = 128 * 2**20
@@ -70,12 +72,18 @@ class FeatureStore:
             ]
 
     def finish(self, claim: Claim, kept: Kept) -> None:
-        """Make what has been written for a claim whole, and hold it. Raises OSError for a full disk."""
-        if claim.partial is not None:
-            with self._alone():
-                shard: Shard | None = claim.partial.finish()
-            if shard:
-                kept.add(claim.kind, shard)
+        """Make what has been written for a claim whole, and hold it. Raises DiskFull."""
+        if claim.partial is None:
+            return
+        if claim.partial.empty:
+            claim.partial.discard()
+            return
+        with room_for("The feature store"):
+            claim.partial.seal()
+        with self._alone():
+            shard = claim.partial.publish()
+        if shard:
+            kept.add(claim.kind, shard)
 
     def _claims(self, kind: FeatureKind, indices: Indices, kept: Kept) -> Iterator[Claim]:
         if not len(indices):
@@ -86,8 +94,9 @@ class FeatureStore:
         if rows:
             digests = kept.digests[indices[:rows]]
             try:
-                partial = PartialShard(self._folder(kind), kind.key(), kind.row_bytes, digests)
-            except OSError:  # the disk is full before the budget is
+                with room_for("The feature store"):
+                    partial = PartialShard(self._folder(kind), kind.key(), kind.row_bytes, digests)
+            except DiskFull:  # before the budget is
                 rows = 0
             else:
                 yield Claim(kind, indices[:rows], partial)
@@ -97,7 +106,7 @@ class FeatureStore:
     def _room(self, wanted: int) -> int:
         """Bytes left under the budget, once enough is evicted for `wanted`, or all that nobody holds."""
         used, whole = 0, []
-        for path, stat in self._files():
+        for path, stat in _files(self._root):
             if path.suffix == WHOLE:
                 whole.append((stat.st_mtime_ns, stat.st_size, path))
             elif claimed(path) is None:
@@ -113,9 +122,6 @@ class FeatureStore:
     def _in_hand(self, kind: FeatureKind) -> Digests:
         found = [claimed(path) for path in self._folder(kind).glob(f"*{PARTIAL}")]
         return np.concatenate([digests for digests in found if digests is not None] or [np.zeros(0, "S32")])
-
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        return _files(self._root)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
