@@ -98,26 +98,22 @@ def timed(model: Any, splits: dict[str, Any], steps: int) -> dict[str, list[floa
     """Seconds a picture, of training and of validation: by the clock, and of all threads on a processor."""
     import keras
 
-    class Stamps(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.train: list[tuple[float, float]] = []
-            self.valid: list[tuple[float, float]] = []
+    stamps: dict[str, list[tuple[float, float]]] = {"train": [], "valid": []}
 
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.train.append((time.perf_counter(), time.process_time()))
+    def stamp(split: str) -> None:
+        stamps[split].append((time.perf_counter(), time.process_time()))
 
-        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.valid.append((time.perf_counter(), time.process_time()))
-
-    stamps = Stamps()
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: stamp("train"),
+        on_test_batch_end=lambda *_, **__: stamp("valid"),
+    )
     batch = next(iter(splits["train"]))[0].shape[0]
     counts = {"train": steps, "valid": min(steps, VALIDATION_STEPS)}
     training, validation = (splits[split].take(WARM_UP + count) for split, count in counts.items())
-    model.fit(training, validation_data=validation, epochs=1, callbacks=[stamps], verbose=0)
+    model.fit(training, validation_data=validation, epochs=1, callbacks=[watch], verbose=0)
     found = {}
     for split, count in counts.items():
-        first, last = getattr(stamps, split)[WARM_UP - 1 :: count]
+        first, last = stamps[split][WARM_UP - 1 :: count]
         found[split] = [(end - start) / count / batch for start, end in zip(first, last, strict=True)]
     return found
 
