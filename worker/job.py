@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graft.database import connect
@@ -31,6 +32,7 @@ NICENESS = 10  # serving goes first
 class Desk:
     """What a job has to work with."""
 
+    settings: Settings
     stores: Stores
     job: Job
     monitor: JobMonitor
@@ -62,7 +64,7 @@ def main(arguments: list[str], work: Work) -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: monitor.stop())
     try:
         monitor.guard()
-        outcome = work(Desk(stores, jobs.get(job_id), monitor))
+        outcome = work(Desk(settings, stores, jobs.get(job_id), monitor))
         jobs.succeed(job_id, fence, version=outcome.version, metrics=outcome.metrics, result=outcome.result)
     except (Interrupted, StaleFence) as error:
         logger.info("%s", error)
@@ -89,7 +91,7 @@ def _code(error: GraftError) -> str:
 
 def do(desk: Desk) -> Outcome:
     """The work of the job's kind."""
-    kinds: dict[str, Work] = {"validate": _validate, "train": _train}
+    kinds: dict[str, Work] = {"validate": _validate, "train": _train, "plan": _plan}
     if desk.job.kind not in kinds:
         raise InvalidInput(f"A job's kind must be one of {', '.join(kinds)}; received {desk.job.kind}.")
     return kinds[desk.job.kind](desk)
@@ -116,11 +118,20 @@ def _train(desk: Desk) -> Outcome:
     trained = train_job(
         job,
         desk.stores,
+        precision=desk.settings.precision,
         monitor=desk.monitor,
         reserved=None if before is None else before[1],
         reserve=reserve,
+        settle=partial(jobs.settle, job.id, job.fence),
     )
     return Outcome(version=trained.version, metrics=trained.metrics)
+
+
+def _plan(desk: Desk) -> Outcome:
+    from graft.training.run import plan_job  # TensorFlow, as above
+
+    plan = plan_job(desk.job, desk.stores, precision=desk.settings.precision, monitor=desk.monitor)
+    return Outcome(result=plan.as_dict())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from graft.training.plan.costs import Cost
 from graft.training.plan.probes import Probe
 from graft.training.presets import RecipeRequest
 from graft.training.recipe import Recipe
-from graft.vgg16.layers import CONVOLUTIONS, head_shapes, is_statistic, position, tail_shapes
+from graft.vgg16.layers import CONVOLUTIONS, HeadSpec, head_shapes, is_statistic, position, tail_shapes
 
 # From the head alone to the whole network: the ends of the trunk's blocks.
 CUTS = ("block5_pool", "block4_pool", "block3_pool", "block2_pool", "block1_pool", "input")
@@ -160,8 +160,7 @@ def _candidate(
         wanted = _epochs(recipe, data)
         least = min(wanted, LEAST_EPOCHS)
         recipe = with_cut(request, cut, {**planned, "epochs": max(1, min(wanted, affordable))})
-    shapes = {**tail_shapes(cut), **head_shapes(recipe.head(len(data.by_class)))}
-    trainable = sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))
+    trainable = trainable_parameters(cut, recipe.head(len(data.by_class)))
     return Candidate(recipe, probe, costs, affordable >= least, trainable)
 
 
@@ -171,6 +170,11 @@ def with_cut(request: RecipeRequest, cut: str, planned: Mapping[str, Any] | None
     if not tail_shapes(cut):
         asked.pop("trunk_learning_rate", None)
     return RecipeRequest(request.preset, asked).resolve(planned)
+
+
+def trainable_parameters(cut: str, head: HeadSpec) -> int:
+    shapes = {**tail_shapes(cut), **head_shapes(head)}
+    return sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))
 
 
 def _planned(data: Data, cut: str, flatten: bool) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""The card of a trained version."""
+
+import time
+
+from graft.registry import ModelCard, layer_table
+from graft.training.evaluate import Evaluations
+from graft.training.fit import Fitted
+from graft.training.order import Subject
+from graft.training.publish import parameter_table, shared_parameters
+from graft.training.recipe import Recipe
+from graft.vgg16.layers import LAST, between
+from graft.vgg16.weights import TRUNK_DIGEST
+
+
+def card_of(
+    job: str,
+    model: str,
+    version: int,
+    subject: Subject,
+    recipe: Recipe,
+    fitted: Fitted,
+    evaluations: Evaluations,
+    temperature: float,
+) -> ModelCard:
+    table, classes = parameter_table(fitted.weights), subject.manifest.classes
+    trained = sum(parameter.count for parameter in table if parameter.trainable)
+    frozen = sum(parameter.count for parameter in table if not parameter.trainable)
+    summary = {
+        name: {key: result[key] for key in ("loss", "accuracy", "pictures")} for name, result in evaluations.items()
+    }
+    head = recipe.head(len(classes))
+    return ModelCard(
+        model=model,
+        version=version,
+        created_at=time.time_ns() // 1_000_000,
+        cut=recipe.cut,
+        tail=tuple(layer.name for layer in between(recipe.cut, LAST)),
+        head=head,
+        classes=classes,
+        input=recipe.input_key,
+        trunk_digest=TRUNK_DIGEST,
+        parameters=table,
+        trainable_parameters=trained,
+        frozen_parameters=shared_parameters(recipe.cut) + frozen,
+        layers=layer_table(recipe.cut, head),
+        temperature=temperature,
+        recipe=recipe.model_dump(mode="json"),
+        dataset=subject.dataset,
+        dataset_revision=subject.manifest.revision,
+        job_id=job,
+        metrics={**summary, "epochs": len(fitted.history["loss"]), "best_epoch": fitted.best_epoch},
+    )
