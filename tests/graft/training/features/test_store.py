@@ -111,9 +111,10 @@ def test_the_least_recently_used_shards_make_room_and_held_ones_do_not(tmp_path:
     old, used, held, new = (digests(files(SHARD, first=10 * i)) for i in range(4))
     with store.open([KIND], held) as holding:
         fill_up(store, holding)
-        for wanted in (old, used):
+        for wanted, written in ((used, 1e9), (old, 1.5e9)):  # seconds since 1970
             with store.open([KIND], wanted) as kept:
                 fill_up(store, kept)
+                os.utime(kept.held(KIND)[0].path, (written, written))
         store.open([KIND], used).close()
         with store.open([KIND], new) as kept:
             fill_up(store, kept)
@@ -175,12 +176,14 @@ def test_damage_at_any_byte_leaves_rows_right_or_absent(
     (path,) = shards(root)
     content = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1) | st.integers(0, header_size(SHARD)))
-    if data.draw(st.booleans()):
+    cut_off = data.draw(st.booleans())
+    if cut_off:
         del content[at:]
     else:
         content[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
     with store.open([KIND], wanted) as kept:
+        assert not (cut_off and kept.has(KIND).any())
         assert right(kept) < SHARD
         fill_up(store, kept)
     with store.open([KIND], wanted) as kept:
