@@ -1,6 +1,6 @@
 """Serving while a job trains on the same machine, and what that costs the job.
 
-    GRAFT_TEST_ASSETS=FOLDER python -m benchmarks.beside_training [--seconds 40]
+    GRAFT_TEST_ASSETS=FOLDER python -m benchmarks.beside_training [--precision bfloat16] [--seconds 40]
 
 Starts `graft up`, uploads drawn pictures of three classes, and trains the tail of block 5 once, so that the features of
 the frozen part are kept. Then clients are alone, beside a training, and the training is alone. Printed: throughput and
@@ -28,6 +28,7 @@ CLIENTS = (1, 8)
 MODEL = "shapes"
 PATH = f"/api/v1/models/{MODEL}/predict"
 PICTURES = 80  # of each class
+RECIPE = {"preset": "fine-tuning"}  # its precision is the service's
 EPOCHS = 1000  # more than it gets to
 
 
@@ -54,7 +55,7 @@ class Job:
 @contextmanager
 def training(service: Service, dataset: str) -> Iterator[Job]:
     """A job with the tail of block 5, from its first steps on; cancelled at the end."""
-    recipe = {"preset": "fine-tuning", "epochs": EPOCHS}
+    recipe = {**RECIPE, "epochs": EPOCHS}
     asked = {"dataset": dataset, "model": "other", "recipe": recipe}
     path = f"/jobs/{service.http.post('/jobs', json=asked).raise_for_status().json()['id']}"
     job = Job(service, path)
@@ -67,15 +68,20 @@ def training(service: Service, dataset: str) -> Iterator[Job]:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--seconds", type=float, default=40, help="of each number of clients")
-    seconds = arguments.parse_args().seconds
-    print(f"{describe()}\nfloat32, drawn JPEGs of {MEAN_SIZE[0]}x{MEAN_SIZE[1]}", flush=True)
+    arguments.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of both")
+    asked = arguments.parse_args()
+    print(f"{describe()}\n{asked.precision}, drawn JPEGs of {MEAN_SIZE[0]}x{MEAN_SIZE[1]}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         home, archive = Path(folder) / "home", zip_of(drawn(PICTURES), Path(folder) / "shapes.zip")
-        settings = {"GRAFT_WEIGHTS_DIR": str(assets() / "weights"), "GRAFT_PREDICT_TIMEOUT_SECONDS": "600"}
+        settings = {
+            "GRAFT_WEIGHTS_DIR": str(assets() / "weights"),
+            "GRAFT_PRECISION": asked.precision,
+            "GRAFT_PREDICT_TIMEOUT_SECONDS": "600",
+        }
         with running(home, **settings) as service:
             dataset = service.upload(archive, MODEL)["id"]
-            service.train(dataset, MODEL, {"preset": "fine-tuning", "epochs": 1})
-            report(service, dataset, seconds)
+            service.train(dataset, MODEL, {**RECIPE, "epochs": 1})
+            report(service, dataset, asked.seconds)
 
 
 def report(service: Service, dataset: str, seconds: float) -> None:
