@@ -24,7 +24,7 @@ from tests.e2e.service import outside
 from tests.graft.datasets.filling import create
 from tests.monitors import Recorder
 
-NICENESS = 10  # of everything here; the job process lowers itself by as much again
+NICE = ("nice", "-n", "10")  # for what is held against a job process, which does that to itself
 EPOCHS = 20
 CLASSES = 10
 PICTURES = {"train": 1712, "valid": 300, "test": 50}  # of the digits; no two are equal
@@ -132,7 +132,7 @@ class Home:
             raise RuntimeError("a queued job must be there to be claimed; there is none.")
         mine = {"GRAFT_HOME": str(self.folder), "GRAFT_WEIGHTS_DIR": str(assets() / "weights")}
         began = time.monotonic()
-        line = _child(["-m", "benchmarks.timed_job", job.id, str(job.fence)], mine)
+        line = _child([sys.executable, "-m", "benchmarks.timed_job", job.id, str(job.fence)], mine)
         seconds = time.monotonic() - began
         ended = self.stores.jobs.get(job.id)
         if ended.state != "succeeded" or ended.metrics is None:
@@ -195,22 +195,26 @@ def plain_accuracies(order: Order) -> dict[str, float]:
 
 def _plain(order: Order) -> str:
     weights, pictures = assets() / "weights" / TRUNK_FILE, assets() / "sign-language-digits"
-    return _child(["-m", "benchmarks.plain_keras", str(weights), str(pictures), json.dumps(asdict(order))], {})
+    return _child(
+        [*NICE, sys.executable, "-m", "benchmarks.plain_keras", str(weights), str(pictures), json.dumps(asdict(order))],
+        {},
+    )
 
 
 def steps_alone(recipe: Recipe) -> Clocks:
     """Of one picture, in the steps of such a training on features that lie in memory."""
-    return Clocks(*json.loads(_child(["-m", "benchmarks.steps_alone", recipe.model_dump_json(), str(CLASSES)], {})))
+    command = [*NICE, sys.executable, "-m", "benchmarks.steps_alone", recipe.model_dump_json(), str(CLASSES)]
+    return Clocks(*json.loads(_child(command, {})))
 
 
-def _child(arguments: Sequence[str], settings: Mapping[str, str]) -> str:
+def _child(command: Sequence[str], settings: Mapping[str, str]) -> str:
     """The last line that it prints. Its input stays open meanwhile, as a job process ends with it.
 
     Raises RuntimeError, with the end of what it said, where it fails.
     """
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
-            ["nice", "-n", str(NICENESS), sys.executable, *arguments],
+            command,
             env={**outside(), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -225,5 +229,5 @@ def _child(arguments: Sequence[str], settings: Mapping[str, str]) -> str:
                 raise
         if process.returncode or not lines:
             errors.seek(0)
-            raise RuntimeError(f"{' '.join(arguments[:2])} ended with {process.returncode}: {errors.read()[-3000:]}")
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors.read()[-3000:]}")
     return lines[-1]
