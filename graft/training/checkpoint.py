@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from graft.disk import room_for, sync, write_whole
+from graft.training.recipe import Monitored
 
 CHECKPOINTS = "checkpoints"  # the folder under GRAFT_HOME, with one for each job
-FORMAT = "1"  # raise it with any change of what a checkpoint holds: other numbers are no checkpoint
+FORMAT = "2"  # raise it with any change of what a checkpoint holds: other numbers are no checkpoint
 Arrays = dict[str, npt.NDArray[Any]]
 History = dict[str, list[float]]
 
@@ -31,7 +32,19 @@ class RunState:
     loss_sum: float = 0.0  # of the epoch so far
     correct: int = 0
     seen: int = 0
+    seconds: float = 0.0  # spent in training, by every claim so far
     history: History = field(default_factory=lambda: {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []})
+
+    def best_epoch(self, monitored: Monitored) -> int | None:
+        """From 0, the earliest of equal ones. None before the first validation."""
+        values = self.history[monitored]
+        best = min if monitored == "val_loss" else max
+        return values.index(best(values)) if values else None
+
+    def epochs_since_best(self, monitored: Monitored) -> int:
+        """What early stopping counts."""
+        best = self.best_epoch(monitored)
+        return 0 if best is None else self.epoch - 1 - best
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,10 @@ def graft_function(cut: str, spec: HeadSpec, precision: Precision) -> tuple[Call
 
 
 def held_at(parameter: str, precision: Precision) -> Precision:
-    """At which precision a graft takes a parameter. Kernels are what takes room and time. The last one stays exact: rounding would make close logits equal."""
+    """The precision at which a graft takes a parameter, in training as in serving.
+
+    Kernels are what takes room and time. The last one stays exact: rounding would make close logits equal.
+    """
     return precision if parameter.endswith("/kernel") and parameter != "predictions/kernel" else "float32"
 
 

@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 from graft import images
-from graft.training.recipe import Recipe, parse_recipe
+from graft.training.presets import RecipeRequest
+from graft.training.recipe import Recipe
 from graft.training.sampling import Batches
-from graft.training.step import TrainableGraft
+from graft.training.step import OPTIMIZERS, TrainableGraft
 from graft.vgg16.heads import by_parameter, initial_head
 from graft.vgg16.inputs import network_input
 from graft.vgg16.layers import INPUT, tail_shapes
@@ -31,9 +32,10 @@ def pixels() -> np.ndarray:
     return np.stack([images.decode(jpeg(label, seed)) for label in CLASSES for seed in range(PER_CLASS)])
 
 
-def small(preset: str) -> Recipe:
+def small(preset: str, **asked: Any) -> Recipe:
     """The preset, with batches that these few pictures fill."""
-    return parse_recipe({"preset": preset, "batch_size": 6, "steps_per_epoch": STEPS, "seed": 3})
+    words = {"preset": preset, "batch_size": 6, "steps_per_epoch": STEPS, "seed": 3, **asked}
+    return RecipeRequest.parse(words).resolve().at("float32")
 
 
 def gentle_trunk() -> TrunkWeights:
@@ -145,11 +147,53 @@ def test_fine_tuning_is_the_literal_keras_code() -> None:
     assert_moved_alike(ours(recipe, trunk), theirs, first)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"label_smoothing": 0.2},
+        {"class_weights": "balanced"},
+        {"label_smoothing": 0.1, "class_weights": "balanced"},
+        {"optimizer": "adamw"},
+        {"optimizer": "sgd", "learning_rate": 1e-2},
+        {"optimizer": "rmsprop"},
+    ],
+    ids=str,
+)
+def test_a_head_on_features_learns_as_keras_fit_does(asked: dict[str, Any]) -> None:
+    """Hidden layer and batch norm on pooled features; rare classes count more as `class_weight` makes them."""
+    recipe = small("feature-extraction", pooling="avg", dropout=0.0, **asked)
+    spec, rng = recipe.head(3), np.random.default_rng(6)
+    labels = np.array([0] * 12 + [1] * 5 + [2], np.int32)
+    features, first = rng.normal(0, 3, (len(labels), 512)).astype(np.float32), initial_head(spec, recipe.seed)
+    layers = [
+        keras.layers.Dense(64, activation="relu", name="dense_1"),
+        keras.layers.BatchNormalization(name="batch_norm_1"),
+        keras.layers.Dense(3, activation="softmax", name="predictions"),
+    ]
+    model = keras.Sequential([keras.Input((512,)), *layers])
+    for layer in layers:
+        layer.set_weights([array for name, array in first.items() if name.startswith(f"{layer.name}/")])
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    model.compile(OPTIMIZERS[recipe.optimizer](recipe.learning_rate), loss=loss)
+    weights = {0: 18 / (3 * 12), 1: 18 / (3 * 5), 2: 18 / 3} if recipe.class_weights == "balanced" else None
+    graft = TrainableGraft(recipe, spec, first, labels)
+    for number in range(STEPS):
+        batch = rng.permutation(len(labels))[:9]
+        graft.step(features[batch], labels[batch], number)
+        targets = keras.utils.to_categorical(labels[batch], 3)
+        model.train_on_batch(features[batch], targets, class_weight=weights)
+    theirs = {f"{layer.name}/{weight.name}": weight.numpy() for layer in layers for weight in layer.weights}
+    ours = graft.weights()
+    assert ours.keys() == theirs.keys()
+    for name, array in theirs.items():
+        moved = np.abs(array - first[name]).max()
+        assert moved > 0, f"{name} did not move: the comparison says nothing"
+        assert np.abs(ours[name] - array).max() < 0.02 * moved, name
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
 def test_tail_and_head_learn_at_their_own_rates(optimizer: str) -> None:
-    recipe = parse_recipe(
-        {"preset": "fine-tuning", "cut": "block5_conv2", "optimizer": optimizer, "trunk_learning_rate": 1e-30}
-    )
+    recipe = small("fine-tuning", cut="block5_conv2", optimizer=optimizer, trunk_learning_rate=1e-30)
     spec = replace(recipe.head(3), hidden_units=(8,))
     tail = {name: random_trunk()["block5_conv3"][i] for i, name in enumerate(tail_shapes("block5_conv2"))}
     first = {**tail, **initial_head(spec, 0)}
