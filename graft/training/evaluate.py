@@ -128,7 +128,8 @@ def _interval(right: int, n: int) -> list[float]:
     """Wilson's score interval of a share, which stays inside 0 to 1 and says something even for 10 of 10."""
     share, z = right / n, Z
     centre, reach = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return [max(0.0, (centre - reach) / (1 + z**2 / n)), min(1.0, (centre + reach) / (1 + z**2 / n))]
+    low, high = ((centre + way) / (1 + z**2 / n) for way in (-reach, reach))
+    return [max(0.0, min(low, share)), min(1.0, max(high, share))]  # rounding may put them a hair on the other side
 
 
 def _check(shares: np.ndarray, labels: np.ndarray, c: int) -> None:

@@ -8,7 +8,7 @@ from graft.registry import ModelCard, Parameter, Registry, write_version
 from graft.training.checkpoint import Arrays
 from graft.training.evaluate import Evaluations
 from graft.training.fit import Fitted
-from graft.training.report import confusion_matrix_png, learning_curves_png
+from graft.training.report import report_files
 from graft.vgg16.layers import INPUT, is_statistic, tail_shapes
 
 
@@ -33,20 +33,12 @@ def publish(
         **evaluations,
     }
     try:
-        write_version(staged, card, fitted.weights, metrics, _pictures(card, fitted, evaluations))
+        write_version(staged, card, fitted.weights, metrics, report_files(card, metrics))
         guard()
         registry.publish(staged, card.model, card.version)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-
-
-def _pictures(card: ModelCard, fitted: Fitted, evaluations: Evaluations) -> dict[str, bytes]:
-    """File name -> PNG. The confusion matrix is the test split's where there is one, else the validation split's."""
-    pictures = {"learning_curves.png": learning_curves_png(fitted.history, fitted.best_epoch)}
-    if shown := evaluations.get("test") or evaluations.get("validation"):
-        pictures["confusion_matrix.png"] = confusion_matrix_png(shown["confusion_matrix"], card.classes)
-    return pictures
 
 
 def parameter_table(weights: Arrays) -> tuple[Parameter, ...]:

@@ -4,12 +4,18 @@ import io
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from graft.training.report import MOST_CLASSES_WITH_COUNTS, confusion_matrix_png, learning_curves_png
+from graft.training.report.plots import (
+    MOST_CLASSES_WITH_COUNTS,
+    confusion_matrix_png,
+    learning_curves_png,
+    reliability_png,
+)
 
 TITLE = 34  # pixels from the top edge to below the title
 HISTORY: dict[str, list[float]] = {
@@ -130,6 +136,31 @@ def test_awkward_histories(history: dict[str, list[float | None]]) -> None:
     assert pixels(learning_curves_png(history)).shape[1] > 900
 
 
+def bins(*filled: tuple[int, int, float]) -> list[dict[str, Any]]:
+    """15 ranges; of those given by number: their pictures and how many of them were right."""
+    table: list[dict[str, Any]] = [
+        {"from": i / 15, "to": (i + 1) / 15, "pictures": 0, "confidence": None, "accuracy": None} for i in range(15)
+    ]
+    for place, pictures, accuracy in filled:
+        table[place] |= {"pictures": pictures, "confidence": (place + 0.5) / 15, "accuracy": accuracy}
+    return table
+
+
+def test_a_bar_is_as_high_as_it_was_often_right() -> None:
+    def blue(accuracy: float) -> int:
+        above = pixels(reliability_png(bins((7, 10, accuracy))))[:380]  # the counts are below
+        return int((above == [0x44, 0x77, 0xAA]).all(axis=-1).sum())
+
+    none, half, all_ = blue(0.0), blue(0.5), blue(1.0)
+    assert all_ - none == pytest.approx(2 * (half - none), rel=0.1)  # the lines that cross it cover some
+    assert has_colour(reliability_png(bins((7, 10, 0.2))), "#ee6677")
+
+
+@pytest.mark.parametrize("filled", [[], [(14, 1, 1.0)], [(i, 10**i, 0.5) for i in range(15)]])
+def test_any_reliability_can_be_drawn(filled: list[tuple[int, int, float]]) -> None:
+    assert pixels(reliability_png(bins(*filled))).shape[1] > 400
+
+
 def test_the_same_input_gives_the_same_bytes() -> None:
     assert confusion_matrix_png(diagonal(3), list("abc")) == confusion_matrix_png(diagonal(3).tolist(), ("a", "b", "c"))
     assert learning_curves_png(HISTORY, 2) == learning_curves_png(HISTORY, 2)
@@ -137,5 +168,5 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_pyplot_stays_out() -> None:
-    code = "import sys, graft.training.report; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, graft.training.report.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

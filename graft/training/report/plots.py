@@ -6,6 +6,7 @@ The same input gives the same bytes on the same machine (text is drawn with Deja
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,6 +74,33 @@ def learning_curves_png(history: Mapping[str, Sequence[float | None]], best_epoc
     return _png(figure)
 
 
+def reliability_png(bins: Sequence[Mapping[str, Any]]) -> bytes:
+    """How often a model was right against how sure it was, and how many pictures that is about.
+
+    bins: as `graft.training.calibration.reliability` gives them. A bar that ends on the diagonal is as it should be.
+    """
+    figure = _figure(5.6, 5.4)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    filled = [each for each in bins if each["pictures"]]
+    centres, width = [(each["from"] + each["to"]) / 2 for each in filled], 1 / len(bins)
+    above.plot((0, 1), (0, 1), color=INK, linewidth=1, linestyle=(0, (4, 3)), label="as it should be")
+    above.bar(centres, [each["accuracy"] for each in filled], width * 0.92, color=TRAIN, label="how often it was right")
+    # Where the mean is, as few pictures of a range may all lie at its edge.
+    sure, right = ([each[key] for each in filled] for key in ("confidence", "accuracy"))
+    above.vlines(sure, sure, right, color=VALIDATION, linewidth=2, label="the gap")
+    below.bar(centres, [each["pictures"] for each in filled], width * 0.92, color=TRAIN)
+    for axes, name in ((above, "right"), (below, "pictures")):
+        axes.set_ylabel(name, fontfamily=FONT, fontsize=10, color=INK)
+        _plain(axes)
+    above.set_xlim(0, 1)
+    above.set_ylim(0, 1.02)
+    font = FontProperties(family=FONT, size=9)
+    figure.legend(frameon=False, loc="outside upper center", ncols=3, prop=font, labelcolor=INK)
+    below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    below.set_xlabel("how sure it was", fontfamily=FONT, fontsize=10, color=INK)
+    return _png(figure)
+
+
 def _cell(c: int) -> tuple[float, float]:
     """Edge of a cell in inches, and size of the text in points: large for few classes, never a wall-sized picture."""
     cell = min(1.15, max(0.27, 5.5 / c)) if c <= MOST_CLASSES_WITH_COUNTS else 27 / c
@@ -131,12 +159,17 @@ def _dress(axes: Axes, title: str, *, epochs: int) -> None:
     axes.set_xlabel("epoch", fontfamily=FONT, fontsize=10, color=INK)
     axes.set_xlim(0.5, max(epochs, 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    _plain(axes)
+    if axes.lines:
+        axes.legend(frameon=False, prop=FontProperties(family=FONT, size=9), labelcolor=INK)
+
+
+def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=9, labelcolor=INK, color=FAINT, labelfontfamily=FONT)
+    axes.set_axisbelow(True)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
-    if axes.lines:
-        axes.legend(frameon=False, prop=FontProperties(family=FONT, size=9), labelcolor=INK)
 
 
 def _figure(width: float, height: float) -> Figure:
