@@ -49,6 +49,7 @@ app.command("datasets", rich_help_panel=PICTURES)(datasets.show)
 app.command(rich_help_panel=PICTURES)(datasets.delete)
 
 app.command(rich_help_panel=JOBS)(training.train)
+app.command(rich_help_panel=JOBS)(training.plan)
 app.command(rich_help_panel=JOBS)(training.watch)
 app.command(rich_help_panel=JOBS)(training.jobs)
 app.command(rich_help_panel=JOBS)(training.cancel)

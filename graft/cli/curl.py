@@ -11,7 +11,9 @@ from graft.cli.terminal import line
 from graft.client.bodies import Folder
 from graft.client.request import Call
 
-JOB = "__JOB__"  # an id that is known only when the line before has run: the shell's variable JOB
+# Ids that are known only when the line before has run, and the beginning of each: the shell's variables JOB, DATASET.
+JOB, DATASET = "__JOB__", "__DATASET__"
+_PREFIXES = {JOB: "job_", DATASET: "ds_"}
 
 
 def end_with(call: Call[Any], url: str, key: str | None) -> NoReturn:
@@ -43,10 +45,12 @@ def command(call: Call[Any], url: str, key: str | None) -> str:
     return f"{before}{' '.join(words)} {_quoted(address)}"
 
 
-def assignment(command: str) -> str:
-    """A condition that keeps the job's id out of a command's answer; a refusal goes to stderr and does not hold."""
-    found = """JOB=$(printf %s "$ANSWER" | sed -n 's/.*"id": *"\\(job_[a-z0-9]*\\)".*/\\1/p')"""
-    refused = """{ [ "$JOB" ] || { printf '%s\\n' "$ANSWER" >&2; false; }; }"""
+def assignment(command: str, id: str = JOB) -> str:
+    """A condition that keeps the id out of a command's answer; a refusal goes to stderr and does not hold."""
+    variable = id.strip("_")
+    expression = f"""s/.*"id": *"\\({_PREFIXES[id]}[a-z0-9]*\\)".*/\\1/p"""
+    found = f"""{variable}=$(printf %s "$ANSWER" | sed -n '{expression}')"""
+    refused = f"""{{ [ "${variable}" ] || {{ printf '%s\\n' "$ANSWER" >&2; false; }}; }}"""
     return f"ANSWER=$({command}) && {found} && {refused}"
 
 
@@ -68,5 +72,8 @@ def _form_file(path: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One word for the shell, in which the variable is still one."""
-    return '"$JOB"'.join(shlex.quote(part) if part else "" for part in text.split(JOB))
+    """One word for the shell, in which a variable is still one."""
+    for each in _PREFIXES:
+        if each in text:
+            return f'"${each.strip("_")}"'.join(_quoted(part) for part in text.split(each))
+    return shlex.quote(text) if text else ""

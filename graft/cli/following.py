@@ -7,6 +7,7 @@ from typing import TypeVar
 import typer
 
 from graft.cli.ending import INTERRUPTED, fail
+from graft.cli.plans import show_plan
 from graft.cli.proposals import proposal
 from graft.cli.terminal import Bars, line
 from graft.client import ApiError, Client, Dataset, Event, Job, Unreachable
@@ -99,6 +100,10 @@ def conclude(job: Job, url: str, *, quiet: bool) -> None:
         reason = job.error.message if job.error else "It does not say why."
         fail(f"{job.id} failed. {reason}")
     if quiet:
+        return
+    if job.kind == "plan":
+        show_plan(job)
+        line(f"Try: {proposal(url, 'train', job.dataset or 'DATASET')} --model NAME")
         return
     if job.kind != "train":
         line(f"{job.id} succeeded.")

@@ -30,11 +30,13 @@ A = TypeVar("A", bound=Answer)
 UPLOADING = "Uploading"
 STAGES = {
     "validating": "Looking at every picture",
+    "planning": "Planning",
     "extracting": "Computing features",
     "training": "Training",
     "evaluating": "Evaluating",
     "publishing": "Publishing",
 }
+EARLY_ENDS = {"early_stopping": "it has got no better for a while", "time_budget": "the time budget is used up"}
 
 
 def line(text: str) -> None:
@@ -178,6 +180,9 @@ class Bars(_Moving):
             total = now.epochs * (now.steps or 1)
         elif done is not None and total is not None:
             note = f"{done} of {total}"
+        if now.rate:
+            rate = f"{now.rate:.{0 if now.rate >= 10 else 1}f} pictures/s"
+            note = ", ".join(filter(None, (note, rate)))
         self._show(STAGES.get(now.phase, now.phase), done, total, note, now.eta_seconds)
 
     def silence(self) -> None:
@@ -196,6 +201,11 @@ class Bars(_Moving):
             else:  # what is left on the screen when the training is over
                 measure = "val_accuracy" if "val_accuracy" in measures else "accuracy"
                 self._note = f"epoch {epoch}, {_measures({measure: measures.get(measure)})}"
+        elif event.type == "plan":
+            for reason in event.data.get("reasons", ()):
+                self.say(f"  {reason}")
+        elif event.type in EARLY_ENDS:
+            self.say(f"  It ends with epoch {event.data.get('epoch')}: {EARLY_ENDS[event.type]}.")
         elif event.type == "lost":
             self.say(f"The run was lost and begins again where it was: {event.data.get('message')}")
 
@@ -206,7 +216,7 @@ class Bars(_Moving):
             return
         if stage == UPLOADING:
             eta = self._bars.tasks[-1].time_remaining
-        left = f"{_duration(eta)} left" if eta else ""
+        left = f"{duration(eta)} left" if eta else ""
         self._note = note
         self._bars.update(self._task, completed=done, total=total, note=", ".join(filter(None, (note, left))))
 
@@ -225,7 +235,8 @@ def _measures(data: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in data.items() if isinstance(value, float))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Such as 1:30, or 1:00:30."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

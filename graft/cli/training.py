@@ -1,12 +1,12 @@
-"""Commands about jobs: train, watch, list, cancel."""
+"""Commands about jobs: train, plan, watch, list, cancel."""
 
-import json as jsons
-from pathlib import Path
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from graft.cli import curl as curls
+from graft.cli.asked import Set, Source, TimeBudget, dataset_id, recipe
 from graft.cli.ending import asking
 from graft.cli.following import accuracy, conclude, follow, goes_on, leaving, pictures, send, settle
 from graft.cli.options import (
@@ -23,30 +23,22 @@ from graft.cli.options import (
     ValidationSplit,
     Wait,
 )
+from graft.cli.plans import fields
 from graft.cli.proposals import proposal
 from graft.cli.terminal import Bars, instant, line, show_fields, show_json, show_list, show_one
-from graft.client import Job, calls
+from graft.client import Client, Job, calls
 from graft.client.request import Call
-from graft.errors import InvalidInput
 
 COLUMNS = ("JOB", "KIND", "STATE", "ABOUT", "PROGRESS", "CREATED")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="FIELD=VALUE", help="Any field of the recipe, such as hidden_units=[128]. Repeat it."
-    ),
-]
 
 
 def train(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="FOLDER|ARCHIVE|DATASET", help="Labelled pictures to upload, or a dataset's id."),
-    ],
+    source: Source,
     model: Annotated[str, typer.Option("--model", help="The model's name; its next version is trained.")],
-    preset: Annotated[str | None, typer.Option("--preset", help="feature-extraction, fine-tuning, …")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="auto, feature-extraction or fine-tuning.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="How many, unlike the preset.")] = None,
+    time_budget: TimeBudget = None,
     set: Set = None,
     name: Name = None,
     validation_split: ValidationSplit = None,
@@ -61,28 +53,45 @@ def train(
 ) -> None:
     """Train a model on a folder of pictures: upload it, watch the training, and say how good the model is."""
     with asking(url, key) as client, Bars() as bars:
-        recipe = _recipe(preset, epochs, set or [])
-        upload_options = {
-            "name": name,
-            "validation_split": validation_split,
-            "test_split": test_split,
-            "split_seed": split_seed,
-            "boxes": boxes,
-        }
-        call = _call(source, model, recipe, upload_options, bars)
+        asked = recipe(set, preset=preset, epochs=epochs, time_budget=time_budget)
+        options = _upload_options(name, validation_split, test_split, split_seed, boxes)
+        call = _call(source, model, asked, options, bars)
         if curl:
-            line(f"{curls.assignment(curls.command(call, url, key))} &&")
-            if wait:
-                line(f"{curls.command(calls.live_events(curls.JOB), url, key)} &&")
-            curls.end_with(calls.job(curls.JOB), url, key)
+            _print_lines(call, url, key, wait=wait)
         job = send(client, call, bars)
         if wait:
-            bars.say(f"{job.id}: watch it with {proposal(url, 'watch', job.id)}")
-            with leaving(goes_on(job.id, url), bars):
-                if call.body and job.dataset:
-                    dataset = settle(client, job.dataset, bars, url)
-                    bars.say(f"{dataset.id} is {dataset.state}{f': {pictures(dataset)}' if dataset.classes else '.'}")
-                job = follow(client, job, bars)
+            job = _followed(client, job, bars, url, uploaded=bool(call.body))
+    _end(job, url, wait=wait, json=json)
+
+
+def plan(
+    source: Source,
+    time_budget: TimeBudget = None,
+    set: Set = None,
+    name: Name = None,
+    validation_split: ValidationSplit = None,
+    test_split: TestSplit = None,
+    split_seed: SplitSeed = None,
+    boxes: Boxes = None,
+    wait: Wait = True,
+    url: Url = URL,
+    key: Key = None,
+    json: Json = False,
+    curl: Curl = False,
+) -> None:
+    """Say which layers are worth training on these pictures, why, and how long that would take."""
+    with asking(url, key) as client, Bars() as bars:
+        asked = recipe(set, time_budget=time_budget)
+        options = _upload_options(name, validation_split, test_split, split_seed, boxes)
+        known = dataset_id(source, options)
+        upload = partial(calls.upload, source, **options, on_progress=bars.uploaded)
+        if curl:
+            if not known:
+                line(f"{curls.assignment(curls.command(upload(), url, key), curls.DATASET)} &&")
+            _print_lines(calls.plan(known or curls.DATASET, asked), url, key, wait=wait)
+        job = client.plan(known or send(client, upload(), bars), asked)
+        if wait:
+            job = _followed(client, job, bars, url, uploaded=not known)
     _end(job, url, wait=wait, json=json)
 
 
@@ -127,38 +136,45 @@ def cancel(job: JobId, url: Url = URL, key: Key = None, json: Json = False, curl
     show_one(stopped, lambda job: line(f"{job.id} is {job.state}."), as_json=json)
 
 
-def _recipe(preset: str | None, epochs: int | None, fields: list[str]) -> dict[str, Any] | None:
-    """A recipe request; None for the service's own choice. A value that is no JSON is a word."""
-    recipe: dict[str, Any] = {}
-    for each in fields:
-        field, found, value = each.partition("=")
-        if not found or not field:
-            raise InvalidInput(f"--set takes FIELD=VALUE, such as epochs=5; received {each}.")
-        if field in recipe:
-            raise InvalidInput(f"A field of the recipe is given once; received {field} twice. Keep one --set of it.")
-        try:
-            recipe[field] = jsons.loads(value, parse_constant=str)
-        except ValueError:
-            recipe[field] = value
-    for option, given in {"preset": preset, "epochs": epochs}.items():
-        if given is None:
-            continue
-        if option in recipe:
-            raise InvalidInput(
-                f"A field of the recipe is given once; received --{option} and --set {option}=…. Leave one of them out."
-            )
-        recipe[option] = given
-    return recipe or None
+def _upload_options(
+    name: str | None,
+    validation_split: float | None,
+    test_split: float | None,
+    split_seed: int | None,
+    boxes: str | None,
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "validation_split": validation_split,
+        "test_split": test_split,
+        "split_seed": split_seed,
+        "boxes": boxes,
+    }
+
+
+def _print_lines(call: Call[Job], url: str, key: str | None, *, wait: bool) -> NoReturn:
+    """The lines of curl that ask for a job, follow it, and show it; then the program ends."""
+    line(f"{curls.assignment(curls.command(call, url, key))} &&")
+    if wait:
+        line(f"{curls.command(calls.live_events(curls.JOB), url, key)} &&")
+    curls.end_with(calls.job(curls.JOB), url, key)
+
+
+def _followed(client: Client, job: Job, bars: Bars, url: str, *, uploaded: bool) -> Job:
+    """The job once it has ended; of a dataset that was uploaded for it, what was found there is said, too."""
+    bars.say(f"{job.id}: watch it with {proposal(url, 'watch', job.id)}")
+    with leaving(goes_on(job.id, url), bars):
+        if uploaded and job.dataset:
+            dataset = settle(client, job.dataset, bars, url)
+            bars.say(f"{dataset.id} is {dataset.state}{f': {pictures(dataset)}' if dataset.classes else '.'}")
+        return follow(client, job, bars)
 
 
 def _call(source: str, model: str, recipe: dict[str, Any] | None, options: dict[str, Any], bars: Bars) -> Call[Job]:
     """Upload and training in one request, so that a wrong recipe is refused before a folder is sent; or training."""
-    if Path(source).exists() or not source.startswith("ds_"):
-        return calls.fine_tune(model, source, recipe, **options, on_progress=bars.uploaded)
-    given = [f"--{option.replace('_', '-')}" for option, value in options.items() if value is not None]
-    if given:
-        raise InvalidInput(f"A dataset keeps its name and its splits; received {', '.join(given)} for {source}.")
-    return calls.train(source, model, recipe)
+    if dataset := dataset_id(source, options):
+        return calls.train(dataset, model, recipe)
+    return calls.fine_tune(model, source, recipe, **options, on_progress=bars.uploaded)
 
 
 def _end(job: Job, url: str, *, wait: bool, json: bool) -> None:
@@ -198,8 +214,7 @@ def _details(job: Job) -> None:
         version=job.version,
         dataset=job.dataset,
         revision=job.revision,
-        recipe=", ".join(f"{field} {value}" for field, value in (job.recipe or {}).items() if value is not None)
-        or None,
+        recipe=fields(job.recipe),
         progress=_where(job),
         measured=accuracy(job),
         error=job.error.message if job.error else None,

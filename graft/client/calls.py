@@ -109,6 +109,14 @@ def train(
     return Call("POST", "/jobs", _answer(Job), json=fields, creates=True)
 
 
+def plan(dataset: Dataset | str, recipe: Mapping[str, Any] | None = None) -> Call[Job]:
+    """Plan a training: the job's `result` says which layers to train, why, and how long each choice would take.
+
+    `recipe`: what is fixed beforehand, such as {"time_budget": 600}; the preset is auto.
+    """
+    return Call("POST", _path("datasets", _id(dataset), "plan"), _answer(Job), json=recipe or {}, creates=True)
+
+
 def fine_tune(
     model: str,
     source: Source,

@@ -119,6 +119,7 @@ class Client:
     delete_dataset = _call(calls.delete_dataset)
     wait_dataset = _flow(flows.wait_dataset)
 
+    plan = _call(calls.plan)
     train = _call(calls.train)
     fine_tune = _call(calls.fine_tune)
     job = _call(calls.job)
@@ -177,6 +178,7 @@ class AsyncClient:
     delete_dataset = _async_call(calls.delete_dataset)
     wait_dataset = _async_flow(flows.wait_dataset)
 
+    plan = _async_call(calls.plan)
     train = _async_call(calls.train)
     fine_tune = _async_call(calls.fine_tune)
     job = _async_call(calls.job)

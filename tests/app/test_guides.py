@@ -46,9 +46,15 @@ def follow(text: str, service: Service, place: Path) -> list[str]:
 
 def test_the_api_by_curl(service: Service, place: Path) -> None:
     answers = follow((DOCS / "api.md").read_text(), service, place)
-    assert len(answers) == 18
+    assert len(answers) == 19
     assert all(answer.startswith("{") for answer in answers)
     assert np.load(place / "features.npy").dtype == np.float32
+
+
+def test_recipes(service: Service, place: Path) -> None:
+    answers = follow((DOCS / "recipes.md").read_text(), service, place)
+    assert ['"kind":"train"' in answer for answer in answers] == [True] * 5 + [False] * 2
+    assert ['"kind":"plan"' in answer for answer in answers] == [False] * 5 + [True] * 2
 
 
 def test_every_way_to_send_a_dataset(service: Service, place: Path) -> None:

@@ -14,6 +14,24 @@ from tests.app.conftest import publish
 from tests.drawing import folder, write
 from tests.graft.serving import Service
 
+PLAN = {
+    "cut": "block5_pool",
+    "reasons": ["15 training pictures are a small set.", "The last block's features are the best."],
+    "recipe": {"preset": "auto", "cut": "block5_pool", "pooling": "avg", "augmentation": None},
+    "candidates": [
+        {
+            "cut": "block5_pool",
+            "frozen_convolutions": 13,
+            "probe_accuracy": 0.95,
+            "probe_error": 0.02,
+            "epochs": 100,
+            "seconds": 41.3,
+            "fits": True,
+        },
+        {"cut": "block4_pool", "frozen_convolutions": 10, "probe_accuracy": 0.9, "epochs": 8, "seconds": 600.0},
+        {"cut": "input", "frozen_convolutions": 0, "probe_accuracy": None, "epochs": 3, "seconds": 9e3, "fits": False},
+    ],
+}
 METRICS = {"test": {"accuracy": 0.9, "pictures": 10}, "validation": {"accuracy": 0.8, "pictures": 5}}
 Graft = Callable[..., Result]
 
@@ -34,7 +52,7 @@ def graft(service: Service, monkeypatch: pytest.MonkeyPatch) -> Graft:
 
 @pytest.fixture
 def worker(service: Service) -> Iterator[None]:
-    """Somebody who validates, and who trains in no time; a model that is called `bad` fails."""
+    """Somebody who validates, and who plans and trains in no time; a model that is called `bad` fails."""
     with _working(service):
         yield
 
@@ -55,7 +73,7 @@ def _working(service: Service) -> Iterator[None]:
             if jobs.waiting("datasets", 0):
                 service.validate()
             if job := jobs.claim("training", "test"):
-                _train(service, job)
+                (_plan if job.kind == "plan" else _train)(service, job)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -64,6 +82,10 @@ def _working(service: Service) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def _plan(service: Service, job: Job) -> None:
+    service.services.jobs.succeed(job.id, job.fence, result=PLAN)
 
 
 def _train(service: Service, job: Job) -> None:

@@ -62,6 +62,30 @@ def test_an_upload_and_then_a_training_of_the_dataset(graft: Graft, pictures: Pa
     assert (job["state"], job["dataset"], job["version"]) == ("succeeded", dataset, 1)
 
 
+@pytest.mark.usefixtures("worker")
+def test_a_plan_is_a_table_with_its_reasons(graft: Graft, service: Service, pictures: Path) -> None:
+    done = graft("plan", pictures, "--test-split", "0.2", "--time-budget", "600", "--set", "early_stopping.patience=7")
+    *shown, tried = done.stdout.splitlines()
+    assert shown == [
+        "CUT          FROZEN  PROBE          EPOCHS  TIME     CHOICE",
+        "block5_pool  13      0.950 ± 0.020  100     0:41     chosen",
+        "block4_pool  10      0.900          8       10:00",
+        "input        0                      3       2:30:00  too long",
+        "15 training pictures are a small set.",
+        "The last block's features are the best.",
+        "Recipe: preset auto, cut block5_pool, pooling avg",
+    ]
+    dataset = tried.split()[3]
+    assert tried == f"Try: graft train {dataset} --model NAME"
+    assert f"{dataset} is ready: 3 classes, 12 train, 3 validation, 3 test" in done.stderr
+    (job,) = service.services.jobs.list(kinds=["plan"], datasets=[dataset])[0]
+    assert job.recipe == {"preset": "auto", "time_budget": 600, "early_stopping": {"patience": 7}}
+    assert json.loads(graft("plan", dataset, "--json").stdout)["result"]["cut"] == "block5_pool"
+    assert graft("watch", job.id).stdout.splitlines()[:-1] == shown
+    asked = graft("plan", dataset, "--no-wait").stdout
+    assert asked == f"{asked.split()[0]} is queued. Watch it: graft watch {asked.split()[0]}\n"
+
+
 def test_without_waiting_it_says_how_to_go_on(graft: Graft, service: Service, pictures: Path) -> None:
     done = graft("upload", pictures, "--no-wait")
     dataset = done.stdout.split()[0]
@@ -189,6 +213,13 @@ def test_the_version_is_printed(graft: Graft) -> None:
         (2, ("train", "ds_1", "--model", "m", "--set", "epochs"), "received epochs."),
         (2, ("train", "ds_1", "--model", "m", "--epochs", "2", "--set", "epochs=3"), "--epochs and --set epochs=…"),
         (2, ("train", "ds_1", "--model", "m", "--set", "keep=1", "--set", "keep=2"), "received keep twice"),
+        (2, ("train", "ds_1", "--model", "m", "--set", "keep=1", "--set", "keep.a=2"), "received keep.a twice"),
+        (2, ("plan", "ds_1", "--set", "a.b=1", "--set", "a.b=2"), "received a.b twice"),
+        (2, ("plan", "ds_1", "--time-budget", "60", "--set", "time_budget=3"), "--time-budget and --set time_budget=…"),
+        (2, ("plan", "ds_1", "--name", "n"), "received --name for ds_1"),
+        (2, ("plan", "nothing-there"), "there is none at nothing-there"),
+        (4, ("plan", "ds_1", "--set", "preset=fine-tuning"), "received preset fine-tuning"),
+        (5, ("plan", "ds_none"), "ds_none"),
         (2, ("predict", "nothing.jpg"), "does not exist"),
         (2, ("jobs", "--url", "ftp://elsewhere"), "http:// or https://; received ftp://elsewhere"),
         (4, ("train", "ds_1", "--model", "m", "--set", "colour=red"), "recipe has no field 'colour'"),

@@ -88,6 +88,17 @@ def test_an_archive_is_trained_on_by_the_printed_lines(guarded: Service, tmp_pat
     assert run(printed(guarded, "delete", dataset["id"])) == ""
 
 
+def test_a_plan_of_a_folder_by_the_printed_lines(guarded: Service, tmp_path: Path) -> None:
+    source = write(tmp_path / "planned", folder(3))
+    lines = printed(guarded, "plan", source, "--time-budget", "60", "--no-wait")
+    assert len(lines.splitlines()) == 3
+    job = json.loads(run(lines))
+    assert (job["kind"], job["state"], job["recipe"]) == ("plan", "queued", {"preset": "auto", "time_budget": 60})
+    guarded.validate()
+    again = json.loads(run(printed(guarded, "plan", job["dataset"], "--no-wait")))
+    assert (again["dataset"], again["recipe"]) == (job["dataset"], {"preset": "auto"})
+
+
 def test_the_printed_lines_stop_at_a_refusal_and_show_it(guarded: Service) -> None:
     lines = printed(guarded, "train", "ds_none", "--model", "never")
     environment = {**os.environ, "GRAFT_API_KEY": KEY}

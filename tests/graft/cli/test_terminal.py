@@ -16,9 +16,13 @@ def watched(screen: io.StringIO, *, terminal: bool) -> str:
         bars.uploaded(3_000_000, 3_000_000)
         bars.progress(Progress())
         bars.progress(Progress(phase="extracting", step=30, steps=60, eta_seconds=75.4))
-        bars.progress(Progress(phase="training", epoch=2, epochs=4, step=3, steps=6, eta_seconds=3700))
+        bars.progress(Progress(phase="planning"))
+        plan = {"cut": "block5_pool", "reasons": ["They are few.", "They are [near]."]}
+        bars.event(Event(id=2, type="plan", data=plan, at=datetime.now(UTC)))
+        bars.progress(Progress(phase="training", epoch=2, epochs=4, step=3, steps=6, rate=42.4, eta_seconds=3700))
         data = {"epoch": 1, "loss": 0.5, "accuracy": 0.75}
         bars.event(Event(id=3, type="epoch", data=data, at=datetime.now(UTC)))
+        bars.event(Event(id=3, type="time_budget", data={"epoch": 1, "of": 4}, at=datetime.now(UTC)))
         bars.event(Event(id=4, type="lost", data={"message": "The worker [/x] died."}, at=datetime.now(UTC)))
         bars.progress(Progress(phase="an unknown one"))
     return screen.getvalue()
@@ -31,7 +35,8 @@ def test_a_terminal_gets_a_bar_for_each_stage_with_the_time_that_is_left() -> No
         "3.0 MB of 3.0 MB",
         "Waiting for a worker",
         "30 of 60, 1:15 left",
-        "epoch 2 of 4, 1:01:40 left",
+        "They are [near].",
+        "epoch 2 of 4, 42 pictures/s, 1:01:40 left",
         "epoch 1, accuracy 0.7500",
         "an unknown one",
         "The run was lost and begins again where it was: The worker [/x] died.",
@@ -44,8 +49,12 @@ def test_elsewhere_there_are_single_lines() -> None:
         "Uploading …",
         "Waiting for a worker …",
         "Computing features …",
+        "Planning …",
+        "  They are few.",
+        "  They are [near].",
         "Training …",
         "  epoch 1: loss 0.5000, accuracy 0.7500",
+        "  It ends with epoch 1: the time budget is used up.",
         "The run was lost and begins again where it was: The worker [/x] died.",
         "an unknown one …",
     ]

@@ -46,6 +46,10 @@ def test_from_a_folder_to_a_prediction(service: Service, client: Client, picture
     assert (job.dataset, job.revision, job.metadata) == (dataset.id, dataset.revision, {"mine": 1})
     assert client.cancel(job).state == "cancelled"
     assert client.wait(job).finished
+    plan = client.plan(dataset, {"time_budget": 600})
+    assert (plan.kind, plan.revision, plan.recipe) == ("plan", dataset.revision, {"preset": "auto", "time_budget": 600})
+    assert client.cancel(client.plan(dataset)).recipe == {"preset": "auto"}
+    assert client.cancel(plan).result is None
     assert [each.id for each in client.jobs(model="client-shapes")] == [job.id]
     version = service.publish("client-shapes")
     assert client.model("client-shapes").aliases == {"stable": version}
