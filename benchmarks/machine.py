@@ -82,10 +82,10 @@ def _work() -> tuple[float, float]:
     """Processor seconds that others have used since the start of the machine, and those that it never got."""
     user, nice, system, _, _, irq, softirq, stolen, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
     busy = (user + nice + system + irq + softirq) / _TICK
-    return busy - _own_work(), stolen / _TICK
+    return busy - own_work(), stolen / _TICK
 
 
-def _own_work() -> float:
+def own_work() -> float:
     """Processor seconds of this process, of those that descend from it, and of those of them that have ended."""
     children: dict[int, list[int]] = {}
     used: dict[int, float] = {}
