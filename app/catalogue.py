@@ -12,13 +12,14 @@ from app.predictor import Predicts
 from app.schemas import Instant, Model, Version
 from app.warmup import Warmup
 from graft.errors import CorruptVersion, InvalidInput, NotFound
-from graft.registry import BUILT_IN, STABLE, Parameter, Registry
+from graft.registry import BUILT_IN, REPORT, STABLE, Parameter, Registry, frozen, layer_table
 from graft.types import InputKey
 from graft.vgg16.labels import imagenet_classes
 from graft.vgg16.layers import IMAGENET_HEAD, INPUT, LAST, head_shapes, tail_shapes
 from graft.vgg16.weight_files import TRUNK_DIGEST
 
 Engine = Warmup[Predicts]
+MEASURED = {f"{REPORT}/confusion_matrix.png", f"{REPORT}/reliability.png"}  # without pictures to measure on: none
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
@@ -86,6 +87,8 @@ def card(registry: Registry, engine: Engine, name: str, version: int) -> dict[st
         "trunk_digest": TRUNK_DIGEST,
         "classifier": state and state.classifier,
         "parameters": parameters,
+        "layers": [row.model_dump(mode="json") for row in frozen(layer_table(LAST, IMAGENET_HEAD))],
+        "temperature": 1.0,
         "trainable_parameters": 0,
         "frozen_parameters": sum(map(prod, shapes.values())),
     }
@@ -99,6 +102,8 @@ def report_file(registry: Registry, name: str, version: int, file: str) -> Path:
         return registry.file(name, version, file)
     except NotFound:
         registry.card(name, version)
+        if file not in MEASURED:
+            raise
         raise NotFound(
             f"A report shows what could be measured; {name!r} version {version} has no {file}, as its dataset had "
             "neither validation nor test pictures. Train it on a dataset that has some."

@@ -121,18 +121,44 @@ id: 12
 """
 EVALUATION: dict[str, Any] = {
     "loss": 0.09,
+    "uncalibrated_loss": 0.11,
     "accuracy": 0.98,
+    "accuracy_interval": [0.895, 0.996],
     "pictures": 50,
+    "top_k": {"k": 1, "accuracy": 0.98},
     "per_class": [
         {"label": "0", "precision": 1.0, "recall": 0.96, "f1": 0.98, "support": 25},
         {"label": "1", "precision": 0.96, "recall": 1.0, "f1": 0.98, "support": 25},
     ],
     "macro": {"precision": 0.98, "recall": 0.98, "f1": 0.98},
     "confusion_matrix": [[24, 1], [0, 25]],
+    "mistakes": [
+        {
+            "file": "test/0/IMG_1204.JPG",
+            "true": "0",
+            "predicted": "1",
+            "probability_of_true": 0.21,
+            "probability_of_predicted": 0.79,
+        }
+    ],
+    "thresholds": [
+        {
+            "label": "0",
+            "best_f1": {"threshold": 0.21, "precision": 0.962, "recall": 1.0, "f1": 0.98},
+            "precise": {"threshold": 0.21, "precision": 0.962, "recall": 1.0, "f1": 0.98},
+        }
+    ],
+    "calibration": {
+        "ece": 0.012,
+        "uncalibrated_ece": 0.034,
+        "bins": [{"from": 0.9333, "to": 1.0, "pictures": 44, "confidence": 0.981, "accuracy": 1.0}],
+    },
 }
 REPORT: dict[str, Any] = {
     "history": {"loss": [0.9, 0.3], "accuracy": [0.6, 0.9], "val_loss": [0.8, 0.28], "val_accuracy": [0.7, 0.93]},
     "best_epoch": 2,
+    "temperature": 1.31,
+    "class_balance": DATASET["counts"],
     "test": EVALUATION,
 }
 CARD: dict[str, Any] = {
@@ -153,6 +179,25 @@ CARD: dict[str, Any] = {
     ],
     "trainable_parameters": 1026,
     "frozen_parameters": 14714688,
+    "layers": [
+        {
+            "part": "trunk",
+            "name": "block1_conv1",
+            "kind": "convolution",
+            "shape": [224, 224, 64],
+            "parameters": 1792,
+            "trainable": False,
+        },
+        {
+            "part": "head",
+            "name": "predictions",
+            "kind": "dense, softmax",
+            "shape": [2],
+            "parameters": 1026,
+            "trainable": True,
+        },
+    ],
+    "temperature": 1.31,
     "recipe": {"preset": "feature-extraction", "pooling": "avg", "hidden_units": []},
     "dataset": DATASET["id"],
     "dataset_revision": DATASET["revision"],

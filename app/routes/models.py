@@ -1,27 +1,40 @@
 """The registry: models, their versions, aliases and reports."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from app import catalogue
+from app.accept import preferred
 from app.deps import AfterName, AliasName, ModelName, PageSize, UseServices, VersionNumber
 from app.errors import problems
 from app.examples import CARD, REPORT
 from app.json_route import JsonRoute
 from app.schemas import AliasRequest, Model, Page
 from graft import registry
+from graft.errors import NotFound
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=JsonRoute)
+
+JSON, HTML, PAGE = "application/json", "text/html", "report.html"
+TYPES = {".png": "image/png", ".html": HTML}
+STRICT = {
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+ReportFile = Annotated[str, Path(description="Its name.", examples=[PAGE])]
 
 
 def _json(description: str, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {"application/json": {"example": example}}}}
 
 
-PNG: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"image/png": BINARY, HTML: {"schema": {"type": "string"}}}}
 }
 
 DELETE: dict[str, Any] = {"status_code": 204, "response_class": Response, "responses": problems(404, 409, 507)}
@@ -83,33 +96,35 @@ def delete_alias(services: UseServices, model: ModelName, alias: AliasName) -> N
     "/{model}/versions/{version}/report",
     summary="A version's evaluation",
     response_class=FileResponse,
-    responses=_json("The evaluation.", REPORT) | problems(404),
+    responses=_json(f"The evaluation. As `{HTML}`, where Accept prefers that: a page that shows it.", REPORT)
+    | problems(404),
 )
-def report(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
+def report(request: Request, services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
+    """As JSON, or to browsers as the page `report.html`."""
+    vary = {"Vary": "Accept"}
+    if preferred(request, (JSON, HTML)) == HTML:
+        with suppress(NotFound):  # a version from before there were pages
+            return _report_file(services.registry, model, version, PAGE, STRICT | vary)
     path = catalogue.report_file(services.registry, model, version, registry.METRICS)
-    return FileResponse(path, media_type="application/json")
+    return FileResponse(path, media_type=JSON, headers=vary)
 
 
 @router.get(
-    "/{model}/versions/{version}/report/confusion_matrix.png",
-    summary="A version's confusion matrix: true classes down, predicted across",
+    "/{model}/versions/{version}/report/{file}",
+    summary="A file of a version's report",
     response_class=FileResponse,
-    responses=PNG | problems(404),
+    responses=FILE | problems(404),
 )
-def confusion_matrix(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
-    return _picture(services.registry, model, version, "confusion_matrix.png")
+def report_file(services: UseServices, model: ModelName, version: VersionNumber, file: ReportFile) -> FileResponse:
+    """`report.html`, one page with everything; `confusion_matrix.png`, true classes down, predicted across;
+    `reliability.png`, how often it was right against how sure it was; `learning_curves.png`, by epoch.
+    """
+    return _report_file(services.registry, model, version, file)
 
 
-@router.get(
-    "/{model}/versions/{version}/report/learning_curves.png",
-    summary="Loss and accuracy by epoch",
-    response_class=FileResponse,
-    responses=PNG | problems(404),
-)
-def learning_curves(services: UseServices, model: ModelName, version: VersionNumber) -> FileResponse:
-    return _picture(services.registry, model, version, "learning_curves.png")
-
-
-def _picture(models: registry.Registry, model: str, version: int, name: str) -> FileResponse:
+def _report_file(
+    models: registry.Registry, model: str, version: int, name: str, headers: Mapping[str, str] = STRICT
+) -> FileResponse:
     path = catalogue.report_file(models, model, version, f"{registry.REPORT}/{name}")
-    return FileResponse(path, media_type="image/png")
+    # Class and file names in it are other people's: whatever a browser made of them, nothing runs or is loaded.
+    return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)

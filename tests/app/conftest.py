@@ -136,7 +136,8 @@ def publish(
     trunk_digest: str = TRUNK_DIGEST,
     input: InputKey = InputKey(),  # noqa: B008 - frozen
     scale: float = 0.0,
-    pictures: Sequence[str] = ("confusion_matrix.png", "learning_curves.png"),
+    temperature: float = 1.0,
+    report: Sequence[str] = ("confusion_matrix.png", "learning_curves.png", "report.html"),
 ) -> None:
     """A softmax on the pooled trunk; scale: of its seeded random weights."""
     kernel = np.random.default_rng(version).normal(0, scale, (512, 3)).astype(np.float32)
@@ -156,6 +157,7 @@ def publish(
         ),
         trainable_parameters=1539,
         frozen_parameters=14_714_688,
+        temperature=temperature,
         recipe={"preset": "feature-extraction"},
         dataset="ds_a",
         dataset_revision="0" * 64,
@@ -167,8 +169,9 @@ def publish(
     save_file(weights, staged / WEIGHTS)
     (staged / METRICS).write_text(json.dumps({"test": {"accuracy": 0.9}}))
     (staged / REPORT).mkdir()
-    for name in pictures:
-        (staged / REPORT / name).write_bytes(encode(draw("discs", 0), "PNG"))
+    for name in report:
+        page = b"<!DOCTYPE html><p>signs</p>"
+        (staged / REPORT / name).write_bytes(page if name.endswith(".html") else encode(draw("discs", 0), "PNG"))
     registry.publish(staged, model, version)
 
 

@@ -22,6 +22,8 @@ def test_vgg16_is_a_model_like_any_other(client: Client) -> None:
     card = client.get("/api/v1/models/vgg16/versions/1").json()
     assert card["frozen_parameters"] == 138_357_544  # Keras' own count of VGG16
     assert (card["cut"], card["tail"], len(card["classes"])) == ("block5_pool", [], 1000)
+    assert sum(layer["parameters"] for layer in card["layers"]) == 138_357_544
+    assert card["temperature"] == 1
     assert (card["input"]["precision"], card["served_precision"]) == ("float32", "float32")
     check_problem(client.get("/api/v1/models/vgg16/versions/2"), 404, "version 1")
 
@@ -54,6 +56,7 @@ def test_the_report_of_a_version(client: Client) -> None:
     client.publish("signs")
     report = client.get("/api/v1/models/signs/versions/1/report")
     assert report.json() == {"test": {"accuracy": 0.9}}
+    assert report.headers["content-type"] == "application/json"
     for name in ("confusion_matrix.png", "learning_curves.png"):
         picture = client.get(f"/api/v1/models/signs/versions/1/report/{name}")
         assert picture.headers["content-type"] == "image/png"
@@ -63,11 +66,37 @@ def test_the_report_of_a_version(client: Client) -> None:
     check_problem(client.get("/api/v1/models/vgg16/versions/1/report"), 404, "built in and has none")
 
 
+@pytest.mark.parametrize(
+    ("path", "accept"), [("/report.html", "*/*"), ("", "text/html,application/xhtml+xml,*/*;q=0.8")]
+)
+def test_the_report_s_page_can_run_and_load_nothing(client: Client, path: str, accept: str) -> None:
+    client.publish("signs")
+    page = client.get(f"/api/v1/models/signs/versions/1/report{path}", headers={"Accept": accept})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert page.text.startswith("<!DOCTYPE html>")
+    assert page.headers.get("vary") == (None if path else "Accept")
+
+
+@pytest.mark.parametrize("name", ["nothing.png", "..%2Fmodel.json", "model.json", "%2e%2e%2fweights.safetensors"])
+def test_a_report_has_no_other_files(client: Client, name: str) -> None:
+    client.publish("signs")
+    check_problem(client.get(f"/api/v1/models/signs/versions/1/report/{name}"), 404)
+
+
 def test_a_report_without_a_confusion_matrix_says_why(client: Client) -> None:
-    publish(client.services.registry, "signs", 1, "job_a", pictures=["learning_curves.png"])
+    publish(client.services.registry, "signs", 1, "job_a", report=["learning_curves.png"])
     report = "/api/v1/models/signs/versions/1/report"
     assert client.get(f"{report}/learning_curves.png").status_code == 200
     check_problem(client.get(f"{report}/confusion_matrix.png"), 404, "neither validation nor test pictures")
+
+
+def test_a_report_without_a_page_is_numbers_for_everyone(client: Client) -> None:
+    publish(client.services.registry, "signs", 1, "job_a", report=[])
+    answer = client.get("/api/v1/models/signs/versions/1/report", headers={"Accept": "text/html"})
+    assert answer.json() == {"test": {"accuracy": 0.9}}
+    missing = client.get("/api/v1/models/signs/versions/2/report", headers={"Accept": "text/html"})
+    check_problem(missing, 404, "version 2")
 
 
 def test_models_are_listed_page_by_page(client: Client) -> None:

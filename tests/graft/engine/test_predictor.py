@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from graft.database import connect, migrate
-from graft.engine.answers import File
+from graft.engine.answers import File, Prediction
 from graft.engine.metrics import EngineMetrics
 from graft.engine.predictor import Predictor
 from graft.errors import CorruptVersion, MissingWeights, NotAPicture, NotFound, Unavailable
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
+from graft.training.evaluate import Outputs, evaluate
 from graft.types import InputKey
 from graft.vgg16.layers import Pooling
 from tests.app.conftest import publish
@@ -31,10 +32,12 @@ INPUTS = {
     "near2": InputKey(),
 }
 
+HOT = 2.5  # the temperature of a model that is else `near`
+
 
 @pytest.fixture(scope="module")
 def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """A registry with the models a, b and c, which know nothing, and those of INPUTS."""
+    """A registry with the models a, b and c, which know nothing, those of INPUTS, and `hot`."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), weights_dir=trunk_file.parent)
     engine = connect(settings.sqlalchemy_url)
     migrate(engine)
@@ -43,6 +46,7 @@ def stores(trunk_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         publish(stores.registry, model, 1, f"job_{model}")
     for model, key in INPUTS.items():
         publish(stores.registry, model, 1, f"job_{model}", input=key, scale=0.1)
+    publish(stores.registry, "hot", 1, "job_hot", scale=0.1, temperature=HOT)
     yield stores
     engine.dispose()
 
@@ -189,3 +193,20 @@ def test_a_version_of_another_trunk_is_not_served(predictor: Predictor, stores: 
     publish(stores.registry, "other", 1, "job_other", trunk_digest="0" * 64)
     with pytest.raises(CorruptVersion, match="Train it again"):
         ask(predictor.predict("other", PICTURES))
+
+
+def test_what_is_served_is_what_the_report_was_made_of(predictor: Predictor) -> None:
+    """A report is of probabilities as they are served, at the model's temperature."""
+    plain, hot = ask(predictor.predict_many(["near", "hot"], PICTURES, top=3))
+
+    def served(prediction: Prediction) -> np.ndarray:
+        by_index = [{guess.index: guess.probability for guess in entry.top} for entry in prediction.entries]
+        return np.array([[row[i] for i in range(len(CLASSES))] for row in by_index])
+
+    logits, shares = np.log(served(plain)).astype(np.float32), served(hot)
+    assert np.abs(shares - served(plain)).max() > 0.01
+    never_right = (shares.argmax(axis=1) + 1) % len(CLASSES)
+    report = evaluate(Outputs(logits, never_right, ["one.jpg", "two.jpg"]), CLASSES, HOT)
+    told = {each["file"]: each["probability_of_predicted"] for each in report["mistakes"]}
+    assert [told["one.jpg"], told["two.jpg"]] == pytest.approx(shares.max(axis=1), rel=1e-4)
+    assert report["loss"] == pytest.approx(-np.log(shares[[0, 1], never_right]).mean(), rel=1e-4)
