@@ -14,7 +14,7 @@ from graft.errors import Interrupted
 from graft.training.features import Extracted, FeatureKind, fill
 from graft.training.plan.costs import Rates
 from graft.training.plan.probes import probe, stratified_sample
-from graft.training.plan.rates import Clock, measure
+from graft.training.plan.rates import Clock, measure, training_step
 from graft.training.plan.rules import FLATTEN_ERRORS, PROBED, Choice, Data, choose, leads, with_cut
 from graft.training.plan.sources import Sources
 from graft.training.presets import RecipeRequest
@@ -24,9 +24,9 @@ from graft.vgg16.layers import INPUT, LAST, tail_shapes
 from graft.vgg16.weights import TRUNK_DIGEST
 
 SAMPLE = 2000  # pictures that a probe sees: its standard error is then 1.1 % at most
-FLATTEN_SAMPLE = 1000  # 25,088 numbers each
+FLATTEN_SAMPLE = 500  # of 25,088 numbers each
 TIMED_CUT = "block4_pool"  # of the training step that is timed, unless the recipe has another tail
-TIMED_PICTURES = 16  # that measure decoding and the trunk
+TIMED_PICTURES = 8  # that measure decoding and the trunk: a batch
 UNPOOLED_SHARE = 0.5  # of the store's budget, at most, for rows that a training may need or not
 
 
@@ -66,6 +66,7 @@ def plan(request: RecipeRequest, sources: Sources, monitor: Monitor, clock: Cloc
     kept.
     """
     started = clock()
+    monitor.report(Progress("planning"))
     manifest, base = sources.manifest, request.resolve().at(sources.precision)
     sample = _sample(manifest.of("train"), base.seed)
     labels = np.array([picture.label for picture in sample])
@@ -130,7 +131,7 @@ def _rates(
         lambda: extracted.extractor.rows(whole, pictures),
         with_cut(request, LAST).at(base.input_key.precision),
         with_cut(request, tail).at(base.input_key.precision),
-        classes,
+        partial(training_step, classes),
         clock,
     )
 

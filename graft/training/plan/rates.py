@@ -18,18 +18,24 @@ STEP_MULTIPLY_ADDS = 130e9  # of the step that is timed, at most: some 0.6 s of 
 
 
 def measure(
-    pictures: int, decode: Work, extract: Work, head: Recipe, tail: Recipe, classes: int, clock: Clock = time.monotonic
+    pictures: int,
+    decode: Work,
+    extract: Work,
+    head: Recipe,
+    tail: Recipe,
+    step: Callable[[Recipe, int], Work],
+    clock: Clock = time.monotonic,
 ) -> Rates:
     """decode and extract work on that many pictures, extract decodes them too and takes them through the whole trunk.
 
-    head: a recipe that trains only that; tail: one that trains convolutions as well.
+    head: a recipe that trains only that; tail: one that trains convolutions as well; step: of a recipe and a batch.
     """
     decoding = seconds(decode, clock) / pictures
     passing = seconds(extract, clock) / pictures - decoding
-    head_step = seconds(training_step(head, classes, head.batch_size), clock)
+    head_step = seconds(step(head, head.batch_size), clock)
     forward = multiply_adds(tail.cut, LAST)
     batch = max(1, min(tail.batch_size, int(STEP_MULTIPLY_ADDS / (STEP_PASSES * forward))))
-    tail_step = seconds(training_step(tail, classes, batch), clock) - head_step
+    tail_step = seconds(step(tail, batch), clock) - head_step
     return Rates(
         trunk=multiply_adds(INPUT, LAST) / max(passing, 1e-6),
         step=STEP_PASSES * batch * forward / max(tail_step, 1e-6),
@@ -49,7 +55,7 @@ def seconds(work: Work, clock: Clock) -> float:
     return statistics.median(runs)
 
 
-def training_step(recipe: Recipe, classes: int, batch: int) -> Work:
+def training_step(classes: int, recipe: Recipe, batch: int) -> Work:
     """A step of the recipe on numbers that are drawn, which take as long as pictures do."""
     spec, rng = recipe.head(classes), np.random.default_rng(0)
     shapes = {**tail_shapes(recipe.cut), **head_shapes(spec)}

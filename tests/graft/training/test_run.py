@@ -1,7 +1,7 @@
 """A whole training job on the real trunk, without HTTP and without a worker."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from graft.database import connect, migrate
-from graft.errors import Interrupted, StaleFence
+from graft.errors import Interrupted, InvalidInput, StaleFence
 from graft.settings import Settings
 from graft.stores import Stores, open_stores
 from graft.training.presets import RecipeRequest
@@ -118,6 +118,45 @@ def test_the_served_graft_has_the_evaluated_loss(stores: Stores, dataset: tuple[
     guesses = [{guess.index: guess.probability for guess in entry.top} for entry in entries]
     loss = -np.mean([np.log(guess[p.label]) for guess, p in zip(guesses, pictures, strict=True)])
     assert loss == pytest.approx(stores.registry.card(model, VERSION).metrics["validation"]["loss"], rel=1e-3)
+
+
+def test_an_open_request_is_planned_settled_and_trained_by(stores: Stores, dataset: tuple[str, str]) -> None:
+    row = RecipeRequest.parse({"preset": "auto", "precision": "float32", "batch_size": 6, "epochs": 3}).stored()
+    settled: list[Mapping[str, Any]] = []
+    this = Order("job_auto", "job-auto", *dataset, row)
+    train(this, stores, monitor := Recorder(), settle=settled.append)
+    events = [kind for kind, _ in monitor.events]
+    assert events.index("plan") < events.index("summary") < events.index("epoch")
+    phases = [p.phase for p in monitor.reports]
+    assert list(dict.fromkeys(phases)) == ["planning", "extracting", "training", "evaluating", "publishing"]
+    planned = next(data for kind, data in monitor.events if kind == "plan")
+    card = stores.registry.card("job-auto", VERSION)
+    assert settled == [card.recipe] == [planned["recipe"]]
+    assert (card.cut, card.recipe["epochs"], card.input.precision) == (planned["cut"], 3, "float32")
+    # A later claim finds its row settled.
+    train(replace(this, recipe=dict(settled[0]), fence=2), stores, again := Recorder(), settle=settled.append)
+    assert "plan" not in [kind for kind, _ in again.events]
+    assert len(settled) == 1
+
+
+def test_a_plan_is_a_job_of_its_own(stores: Stores, dataset: tuple[str, str]) -> None:
+    this = Order("job_plan", None, *dataset, {"preset": "auto", "cut": "block5_pool"}, kind="plan")
+    made = plan_job(this, stores, precision="float32", monitor=Recorder())
+    assert made.as_dict()["recipe"]["cut"] == "block5_pool"
+    assert made.recipe.precision == "float32"
+    with pytest.raises(InvalidInput, match="A plan job needs a dataset"):
+        plan_job(replace(this, dataset=None), stores, precision="float32", monitor=Recorder())
+
+
+def test_the_event_log_begins_with_a_summary_of_the_layers(stores: Stores, dataset: tuple[str, str]) -> None:
+    train(order("job_summary", dataset, epochs=1), stores, monitor := Recorder())
+    summary = next(data for kind, data in monitor.events if kind == "summary")
+    card = stores.registry.card("job-summary", VERSION)
+    assert (summary["trainable_parameters"], summary["frozen_parameters"]) == (
+        card.trainable_parameters,
+        card.frozen_parameters,
+    )
+    assert [row["name"] for row in summary["layers"]] == [row.name for row in card.layers or ()]
 
 
 def test_an_earlier_claim_s_published_version_is_taken_as_it_is(stores: Stores, dataset: tuple[str, str]) -> None:
