@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from graft.datasets import Manifest
 from graft.datasets.manifest import Split
 from graft.errors import Interrupted, InvalidInput
@@ -71,7 +73,7 @@ def train_job(
     if recipe.model_dump(mode="json") != order.recipe:
         settle(recipe.model_dump(mode="json"))
     manifest, kind = subject.manifest, kind_of(recipe)
-    graft = _graft(recipe, manifest.classes, trunk(), stores.registry, monitor)
+    graft = _graft(recipe, manifest, trunk(), stores.registry, monitor)
     with open_splits(
         stores.datasets,
         subject.dataset,
@@ -128,9 +130,10 @@ def _settled(subject: Subject, sources: Sources, monitor: Monitor) -> Recipe:
 
 
 def _graft(
-    recipe: Recipe, classes: tuple[str, ...], trunk: TrunkWeights, registry: Registry, monitor: Monitor
+    recipe: Recipe, manifest: Manifest, trunk: TrunkWeights, registry: Registry, monitor: Monitor
 ) -> TrainableGraft:
     """As the training begins with it; its layers go into the event log."""
+    classes = manifest.classes
     spec = recipe.head(len(classes))
     table, trainable = layer_table(recipe.cut, spec), trainable_parameters(recipe.cut, spec)
     monitor.event(
@@ -141,7 +144,8 @@ def _graft(
             "layers": [row.model_dump(mode="json") for row in table],
         },
     )
-    return TrainableGraft(recipe, spec, initial_weights(recipe, spec, classes, trunk, registry))
+    labels = np.array([picture.label for picture in manifest.of("train")], np.int32)
+    return TrainableGraft(recipe, spec, initial_weights(recipe, spec, classes, trunk, registry), labels)
 
 
 def _outputs(
