@@ -81,6 +81,12 @@ def _quality(card: ModelCard, splits: Mapping[str, Any], pictures: Mapping[str, 
     body: list[Child] = [
         tag("h2", "How good it is"),
         _by_split(splits),
+        tag(
+            "p",
+            "Validation pictures guide a training, by its best epoch and the temperature: expect a little less on new "
+            "ones. Test pictures guide nothing.",
+            class_="soft",
+        ),
         tag("h2", "What it takes for what"),
         tag("p", f"{TITLES[split]} pictures by their true class (down) and the class that the model named (across)."),
         _figure(pictures["confusion_matrix.png"], "Confusion matrix: true classes down, predicted across."),
