@@ -1,5 +1,6 @@
 """A plan as people read it: the candidates, what was chosen of them, and why."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,12 @@ def show_plan(job: Job) -> None:
 
 def fields(recipe: Mapping[str, Any] | None) -> str:
     """A recipe in one line, without what it leaves out."""
-    return ", ".join(f"{field} {value}" for field, value in (recipe or {}).items() if value is not None)
+    return ", ".join(f"{field} {_plain(value)}" for field, value in (recipe or {}).items() if value is not None)
+
+
+def _plain(value: object) -> str:
+    """As --set takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _row(candidate: Mapping[str, Any], chosen: str | None) -> tuple[str, ...]:

@@ -23,11 +23,10 @@ def initial_weights(
     A version's classes may be others than these: then its last layer is drawn anew. Raises InvalidFields where the
     version does not fit the recipe, NotFound and CorruptVersion where it cannot be read.
     """
-    pretrained = by_parameter(trunk)
-    tail = {name: pretrained[name] for name in tail_shapes(recipe.cut)}
+    shapes, pretrained = tail_shapes(recipe.cut), by_parameter(trunk)
+    random = recipe.init == "random"
+    tail = _drawn(shapes, recipe.seed) if random else {name: pretrained[name] for name in shapes}
     head = initial_head(spec, recipe.seed)
-    if recipe.init == "random":
-        tail = _drawn(tail_shapes(recipe.cut), recipe.seed)
     if recipe.origin:
         card, weights = registry.load(*recipe.origin)
         check_fits(recipe, card)

@@ -17,7 +17,7 @@ from tests.graft.serving import Service
 PLAN = {
     "cut": "block5_pool",
     "reasons": ["15 training pictures are a small set.", "The last block's features are the best."],
-    "recipe": {"preset": "auto", "cut": "block5_pool", "pooling": "avg", "augmentation": None},
+    "recipe": {"preset": "auto", "cut": "block5_pool", "batch_norm": False, "augmentation": None},
     "candidates": [
         {
             "cut": "block5_pool",

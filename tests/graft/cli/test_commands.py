@@ -73,7 +73,7 @@ def test_a_plan_is_a_table_with_its_reasons(graft: Graft, service: Service, pict
         "input        0                      3       2:30:00  too long",
         "15 training pictures are a small set.",
         "The last block's features are the best.",
-        "Recipe: preset auto, cut block5_pool, pooling avg",
+        "Recipe: preset auto, cut block5_pool, batch_norm false",
     ]
     dataset = tried.split()[3]
     assert tried == f"Try: graft train {dataset} --model NAME"

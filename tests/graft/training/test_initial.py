@@ -80,6 +80,12 @@ def check(weights: Arrays, expected: Arrays) -> None:
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
 
 
+def limit(shape: tuple[int, ...]) -> float:
+    """Glorot's, by the formula: the root of 6 by the sum of fan in and fan out."""
+    *window, fan_in, fan_out = shape
+    return float((6 / (np.prod(window) * (fan_in + fan_out))) ** 0.5)
+
+
 def test_imagenet_is_the_trunk_s_tail_and_a_head_from_the_seed(trunk: Any, registry: Registry) -> None:
     weights = start(recipe(cut="block5_conv1"), trunk, registry)
     assert [weights[f"block5_conv{i}/kernel"].max() for i in (2, 3)] == [2, 3]
@@ -91,15 +97,22 @@ def test_random_is_drawn_as_keras_does_layer_by_layer(trunk: Any, registry: Regi
     check(weights, start(recipe(init="random", cut="block4_pool"), trunk, registry))
     check(weights, start(recipe(init="random"), trunk, registry))  # a layer's own, whatever else is trained
     kernels = [weights[f"block5_conv{i}/kernel"] for i in (1, 2, 3)]
-    limit = (6 / (9 * (512 + 512))) ** 0.5
+    most = limit(kernels[0].shape)
     for i, kernel in enumerate(kernels):
-        assert np.abs(kernel).max() == pytest.approx(limit, rel=1e-4)
-        assert kernel.std() == pytest.approx(limit / 3**0.5, rel=1e-2)
+        assert np.abs(kernel).max() == pytest.approx(most, rel=1e-4)
+        assert kernel.std() == pytest.approx(most / 3**0.5, rel=1e-2)
         assert not np.array_equal(kernel, kernels[i - 1])
         assert not weights[f"block5_conv{i + 1}/bias"].any()
     other = start(recipe(init="random", seed=6), trunk, registry)
     assert not np.array_equal(other["block5_conv3/kernel"], kernels[2])
     check(other, initial_head(recipe().head(3), 6))
+
+
+def test_no_two_layers_are_drawn_alike(trunk: Any, registry: Registry) -> None:
+    weights = start(recipe(init="random", cut="input", hidden_units=[4] * 4), trunk, registry)
+    kernels = [array for name, array in weights.items() if name.endswith("/kernel")]
+    firsts = {round(float(each.flat[0] / limit(each.shape)), 5) for each in kernels}
+    assert len(firsts) == len(kernels) == 13 + 5
 
 
 def test_a_version_s_own_layers_are_taken_and_the_trunk_s_before_them(trunk: Any, registry: Registry) -> None:
