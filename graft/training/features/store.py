@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import resource
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class FeatureStore:
 
     def open(self, kinds: Sequence[FeatureKind], digests: Digests) -> Kept:
         """What there is of these pictures, held until it is closed. digests: sorted, each once."""
+        _allow_descriptors()
         for kind in kinds:
             self._folder(kind).mkdir(exist_ok=True)
         return Kept({kind: self._folder(kind) for kind in kinds}, digests)
@@ -135,6 +137,13 @@ class FeatureStore:
 
     def _folder(self, kind: FeatureKind) -> Path:
         return self._root / kind.key()
+
+
+def _allow_descriptors() -> None:
+    """Let this process open as many files as the system lets it: each shard in use is one, often more than 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems say more than they give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def shard_rows(kind: FeatureKind) -> int:

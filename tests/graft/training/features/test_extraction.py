@@ -147,6 +147,13 @@ def test_progress_counts_pictures_and_says_how_long_it_takes(tmp_path: Path) -> 
     assert monitor.reports[-1].eta_seconds == 0
 
 
+def test_progress_counts_what_each_view_lacks(tmp_path: Path) -> None:
+    views = [replace(KIND, view=View(Augmentation(), 3, number)) for number in range(2)]
+    run(tmp_path, Trunk(), views[:1], PICTURES[:9])
+    run(tmp_path, Trunk(), views, monitor=(monitor := Recorder()))
+    assert [(p.step, p.steps) for p in monitor.reports] == [(n, 29) for n in (8, 10, 18, 26, 29)]
+
+
 def test_views_are_computed_once_each_and_differ(tmp_path: Path) -> None:
     views = [replace(KIND, view=View(Augmentation(brightness=0.5), 3, number)) for number in range(3)]
 

@@ -1,6 +1,7 @@
 """The store without a trunk: rows come back right or not at all, whatever happens to the files and to their writers."""
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -157,6 +158,22 @@ def test_a_full_disk_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (refused,) = store.claim(kept, {KIND: ~kept.has(KIND)})
         assert refused.partial is None
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (WHOLE, PARTIAL)]
+
+
+def test_a_job_may_hold_more_shards_than_a_process_may_open_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SHARD_PICTURES", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = max(int(path.name) for path in Path("/dev/fd").iterdir()) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        store = FeatureStore(tmp_path, PLENTY)
+        with store.open([KIND], digests(files(40))) as kept:
+            fill_up(store, kept)
+            assert right(kept) == 40
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_without_a_budget_half_of_the_free_disk_is_what_there_is(tmp_path: Path) -> None:
