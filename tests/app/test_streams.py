@@ -170,7 +170,7 @@ def test_events_and_progress_come_as_they_happen(jobs: Jobs) -> None:
             assert await one.event() == "running"
             jobs.progress(this, job.fence, {"phase": "training", "epoch": 1})
             progress = await one.comes()
-            nothing = {"epochs": None, "step": None, "steps": None, "eta_seconds": None}
+            nothing = {"epochs": None, "step": None, "steps": None, "rate": None, "eta_seconds": None}
             assert progress == Message(None, "progress", {"phase": "training", "epoch": 1, **nothing})
             jobs.event(this, job.fence, "epoch", {"epoch": 1})
             assert await one.event() == "epoch"
