@@ -91,7 +91,7 @@ def how_it_learned(epochs: int, best: int | None, keep: str | None) -> str:
     """best: the best epoch, counted from 1; keep: the recipe's."""
     if best is None:
         return f"{counted(epochs, 'epoch')}, without validation pictures to compare them by."
-    kept = "and its weights were kept" if keep == "best" else "and the last one's weights were kept"
+    kept = "and its weights were kept" if keep == "best" or best == epochs else "and the last one's weights were kept"
     return f"{counted(epochs, 'epoch')}. Epoch {best} was the best on the validation pictures, {kept}."
 
 
