@@ -53,7 +53,8 @@ def test_a_validate_job_makes_the_dataset_ready(jobs: Jobs, settings: Settings) 
     ("kind", "queue", "message"),
     [
         ("validate", "datasets", "A validate job needs a dataset"),
-        ("plan", "training", "A job's kind must be one of validate, train; received plan."),
+        ("plan", "training", "A plan job needs a dataset with its revision, and a recipe"),
+        ("predict", "training", "A job's kind must be one of validate, train, plan; received predict."),
     ],
 )
 def test_a_job_that_cannot_be_done_fails_in_a_sentence(jobs: Jobs, kind: Kind, queue: str, message: str) -> None:
