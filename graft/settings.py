@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     )
     features_budget: ByteSize | None = Field(
         None,
+        ge=0,
         description="Disk space for features, such as 50GiB; the least recently used leave first. "
         "Empty: 20 GiB, or half of the free disk where that is less.",
     )

@@ -37,6 +37,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
         "GRAFT_WEIGHTS_DIR": "weights",
         "GRAFT_PRECISION": "bfloat16",
         "GRAFT_DATABASE_URL": "",
+        "GRAFT_FEATURES_BUDGET": "50GiB",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
@@ -48,6 +49,7 @@ def test_each_variable_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_
     assert settings.weights_dir == tmp_path / "weights"
     assert settings.precision == "bfloat16"
     assert settings.database_url is None
+    assert settings.features_budget == 50 * 2**30
     assert str(settings.sqlalchemy_url) == f"sqlite:///{tmp_path}/graft.db"
 
 
