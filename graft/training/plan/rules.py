@@ -22,9 +22,11 @@ LEAD_ERRORS = 1.0  # a probe leads another's by so many standard errors of its l
 FLATTEN_ERRORS = 2.0  # flatten's probe leads the averages' by so many, as it makes the head 49 times as large
 SOLVED = 0.99  # a probe that is so often right leaves convolutions nothing to learn
 HEAD_EPOCHS, HEAD_PATIENCE = 100, 10  # an epoch of the head alone takes a moment
+HEAD_EPOCHS_UNWATCHED = 30  # without validation pictures, which would say when it is enough
+HEAD_LEARNING_RATE = 1e-2  # of one layer on averages; at 1e-3 a small set is not learned in 100 epochs
 TAIL_PICTURES, TAIL_PATIENCE = 8000, 3  # that a tail is shown: it has mostly learned after half of them
 LEAST_EPOCHS, MOST_EPOCHS = 3, 30  # of a tail
-FLATTEN_LEARNING_RATE = 1e-4  # a step moves a logit by up to its rate for each input, and flatten has 49 times as many
+FLATTEN_LEARNING_RATE = 1e-4  # a step of Adam moves a logit by the rate for each input: flatten has 49 times as many
 IMBALANCE = 3.0  # times as many pictures in the largest class as in the smallest
 
 
@@ -151,7 +153,7 @@ def _candidate(
     left: float,
     flatten: bool,
 ) -> Candidate:
-    planned = _planned(data, cut, flatten)
+    planned = _planned(request, data, cut, flatten)
     recipe = with_cut(request, cut, planned)
     costs = cost(recipe)
     affordable = costs.epochs_within(left) if left < math.inf else MOST_EPOCHS + HEAD_EPOCHS
@@ -177,7 +179,7 @@ def trainable_parameters(cut: str, head: HeadSpec) -> int:
     return sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))
 
 
-def _planned(data: Data, cut: str, flatten: bool) -> dict[str, Any]:
+def _planned(request: RecipeRequest, data: Data, cut: str, flatten: bool) -> dict[str, Any]:
     validated = data.pictures["validation"] > 0
     patience = TAIL_PATIENCE if tail_shapes(cut) else HEAD_PATIENCE
     planned: dict[str, Any] = {
@@ -185,14 +187,21 @@ def _planned(data: Data, cut: str, flatten: bool) -> dict[str, Any]:
         "early_stopping": {"monitor": "val_loss", "patience": patience} if validated else None,
         "class_weights": "balanced" if _imbalance(data) > IMBALANCE else "none",
     }
-    if flatten and not tail_shapes(cut):
-        planned |= {"pooling": "flatten", "learning_rate": FLATTEN_LEARNING_RATE}
+    if tail_shapes(cut):
+        return planned
+    if flatten:
+        planned["pooling"] = "flatten"
+    head = with_cut(request, cut, planned)
+    if head.pooling == "flatten":
+        planned["learning_rate"] = FLATTEN_LEARNING_RATE
+    elif not head.hidden_units:
+        planned["learning_rate"] = HEAD_LEARNING_RATE
     return planned
 
 
 def _epochs(recipe: Recipe, data: Data) -> int:
     if not tail_shapes(recipe.cut):
-        return HEAD_EPOCHS
+        return HEAD_EPOCHS if data.pictures["validation"] else HEAD_EPOCHS_UNWATCHED
     drawn = recipe.steps_per_epoch * recipe.batch_size if recipe.steps_per_epoch else data.pictures["train"]
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, TAIL_PICTURES // drawn))
 

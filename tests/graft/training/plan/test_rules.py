@@ -114,6 +114,8 @@ def test_without_validation_pictures_the_last_epoch_is_kept() -> None:
     check_validation(recipe, 0)
     assert recipe.keep == "last"
     assert chosen().chosen.recipe.keep == "best"
+    unwatched = chosen(data=Data({"train": 300, "validation": 0, "test": 0}, [100] * 3), probed=NEAR).chosen.recipe
+    assert (unwatched.cut, unwatched.epochs) == ("block5_pool", 30)
 
 
 def test_classes_of_unlike_size_are_balanced() -> None:
@@ -121,6 +123,17 @@ def test_classes_of_unlike_size_are_balanced() -> None:
     assert chosen(data=unlike).chosen.recipe.class_weights == "balanced"
     assert chosen({"class_weights": "none"}, unlike).chosen.recipe.class_weights == "none"
     assert chosen().chosen.recipe.class_weights == "none"
+
+
+@pytest.mark.parametrize(
+    ("asked", "rate"),
+    [({}, 1e-2), ({"hidden_units": [64]}, 1e-3), ({"pooling": "flatten"}, 1e-4), ({"learning_rate": 0.5}, 0.5)],
+)
+def test_a_head_alone_learns_at_the_rate_of_its_kind(asked: dict[str, Any], rate: float) -> None:
+    assert chosen(asked, FEW, NEAR).chosen.recipe.learning_rate == rate
+    tail = chosen(asked, FEW, FAR).chosen.recipe
+    assert tail.learning_rate == asked.get("learning_rate", 1e-3)
+    assert tail.trunk_learning_rate == pytest.approx(tail.learning_rate / 10)
 
 
 def test_flatten_is_for_the_head_alone() -> None:
