@@ -1,4 +1,4 @@
-"""What a name may be."""
+"""What a name may be, and which cards are read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from graft.errors import Conflict, InvalidInput, NotFound
-from graft.registry import Registry, check_name, check_trainable
+from graft.registry import ModelCard, Registry, check_name, check_trainable, layer_table
+from tests.graft.registry.versions import card_of
 
 
 class TestNames:
@@ -39,3 +41,22 @@ class TestNames:
         for call in calls:
             with pytest.raises(Conflict, match="built in"):
                 call()
+
+
+class TestCards:
+    def test_one_from_before_there_were_temperatures_and_layer_tables_is_read(self) -> None:
+        written = card_of("signs", 1, "job_a").model_dump(mode="json", exclude={"temperature", "layers"})
+        card = ModelCard.model_validate(written)
+        assert (card.temperature, card.layers) == (1.0, ())
+
+    @pytest.mark.parametrize("temperature", [0, -1, float("inf"), float("nan")])
+    def test_a_temperature_divides(self, temperature: float) -> None:
+        written = card_of("signs", 1, "job_a").model_dump() | {"temperature": temperature}
+        with pytest.raises(ValidationError, match="temperature"):
+            ModelCard.model_validate(written)
+
+    def test_its_layers_come_back_as_they_were(self) -> None:
+        card = card_of("signs", 1, "job_a")
+        table = layer_table(card.cut, card.head)
+        written = card.model_copy(update={"layers": table}).model_dump_json()
+        assert ModelCard.model_validate_json(written).layers == table
