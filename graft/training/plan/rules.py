@@ -135,7 +135,10 @@ def rule(data: Data, probes: Mapping[str, Probe]) -> tuple[str, list[str]]:
     far = "The last block's features are no better than those before it, so the pictures are far from ImageNet's"
     if leads(block3, block4):
         return "block3_pool", [*reasons, f"{far}, and block 4's are worse than block 3's: both blocks are trained too."]
-    return "block4_pool", [*reasons, f"{far}: block 5 is trained too; before it, more depth did not measure better."]
+    return "block4_pool", [
+        *reasons,
+        f"{far}: block 5 is trained too, and no more, as block 3's are not the best either.",
+    ]
 
 
 def leads(one: Probe, other: Probe, errors: float = LEAD_ERRORS) -> bool:
