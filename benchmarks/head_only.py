@@ -70,7 +70,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     arguments.add_argument("--rounds", type=int, default=1)
-    arguments.add_argument("--steps", type=int, default=8, help="of plain Keras, in each measurement")
+    arguments.add_argument("--steps", type=int, default=6, help="of plain Keras, in each measurement")
     asked = arguments.parse_args()
     print(f"{describe()}\n{asked.precision}; head only, {EPOCHS} epochs, batches of {BATCH}", flush=True)
     with tempfile.TemporaryDirectory() as folder, home_with_digits(Path(folder)) as home:

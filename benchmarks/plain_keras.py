@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 WARM_UP = 2  # steps: the first ones trace and lay out
-VALIDATION_STEPS = 6  # at most, as the split is small and its last batch is not a whole one
+VALIDATION_STEPS = 4  # at most: each is a forward of the whole network
 
 Project = Literal["feature-extraction", "fine-tuning"]
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,18 +95,18 @@ class Training:
         found = [last - first for first, last in zip(steps[::2], steps[1::2], strict=True)]
         return median(found[1:]) * (1 / (PICTURES["train"] - batch_size))
 
-    def to(self, epochs: int) -> Clocks:
-        """The work, had there been so many epochs."""
-        done = sum(stamp["type"] == "epoch" for stamp in self.stamps)
-        return self.work if epochs == done else self.work + median(self.epochs) * (epochs - done)
+    def to(self, epochs: int, each: Clocks) -> Clocks:
+        """The work, had there been so many epochs; each: what those take that there were not."""
+        done: int = sum(stamp["type"] == "epoch" for stamp in self.stamps)
+        return self.work + each * (epochs - done)
 
     def __str__(self) -> str:
-        marks = (
-            (s["type"] + (f" {s['data']['epoch']}" if s["type"] == "epoch" else ""), s["wall"]) for s in self.stamps
-        )
+        marks = []
+        for kind, stamps in groupby((s for s in self.stamps if s["type"] != "step"), lambda stamp: stamp["type"]):
+            marks.append(f"{kind} {', '.join(format(stamp['wall'], '.1f') for stamp in stamps)}")
         return (
             f"{self.work.wall:.1f} s of work ({self.work.processor:.0f} of the processor) after {self.start_up:.1f} s "
-            f"of start-up; at {', '.join(f'{seconds:.1f} {name}' for name, seconds in marks)}"
+            f"of start-up; test accuracy {self.metrics['test']['accuracy']:.2f}; at {'; '.join(marks)}"
         )
 
 

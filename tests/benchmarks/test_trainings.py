@@ -21,8 +21,9 @@ def training(epochs: int) -> Training:
 
 
 def test_epochs_that_were_not_run_are_counted_as_those_after_the_first() -> None:
-    assert training(3).epochs == [Clocks(2 * EPOCH, EPOCH)] * 2
-    assert training(3).to(20) == training(20).to(20) == Clocks(1810, 905)
+    epoch = Clocks(2 * EPOCH, EPOCH)
+    assert training(3).epochs == [epoch] * 2
+    assert training(3).to(20, epoch) == training(20).to(20, epoch) == Clocks(1810, 905)
 
 
 def test_a_step_is_what_lies_between_the_first_and_the_last_of_an_epoch() -> None:
