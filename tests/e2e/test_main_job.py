@@ -90,7 +90,7 @@ def test_the_model_answers_at_its_route(service: Service, trained: dict[str, Any
 def test_the_events_tell_the_whole_story(service: Service, trained: dict[str, Any]) -> None:
     events = service.http.get(f"/jobs/{trained['id']}/events", params={"limit": 500}).json()["data"]
     types = [event["type"] for event in events]
-    assert types[:3] == ["queued", "running", "features"]
+    assert types[:5] == ["queued", "running", "recipe", "summary", "features"]
     assert types.count("epoch") == RECIPE["epochs"]
     assert types[-2:] == ["published", "succeeded"]
 
