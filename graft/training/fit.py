@@ -143,7 +143,7 @@ class _Loop:
     def _validate(self) -> dict[str, float]:
         batches = self._validation_batches()
         self.checking.begin()
-        logits = logits_on(self.validation, batches, self.graft, self._stop_if_asked)
+        logits = logits_on(self.validation, batches, self.graft, lambda _pictures: self._stop_if_asked())
         self.checking.lap(len(logits))
         result = measure(logits, self.validation.labels[np.concatenate(batches)])
         return {"val_loss": result["loss"], "val_accuracy": result["accuracy"]}
@@ -188,14 +188,17 @@ class _Loop:
 
 
 def logits_on(
-    split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft, before_each: Callable[[], None]
+    split: SplitFeatures, batches: Sequence[Indices], graft: TrainableGraft, after_each: Callable[[int], None]
 ) -> np.ndarray:
-    """(pictures, classes) float32, of the split's pictures in these batches. `before_each` batch, a caller may stop."""
+    """(pictures, classes) float32, of the split's pictures in these batches.
+
+    `after_each` batch a caller hears how many pictures it had, and may stop by an error.
+    """
     logits = []
     with read_ahead(lambda batch: split.features(batch, 0), batches) as rows:
         for features in rows:
-            before_each()
             logits.append(graft.logits(features))
+            after_each(len(features))
     return np.concatenate(logits)
 
 

@@ -1,5 +1,6 @@
 """One training job, from its pinned revision to a published version: plan, features, fit, evaluation, publish."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from graft.training.features import FeatureStore
 from graft.training.fit import fit, in_order, logits_on
 from graft.training.initial import initial_weights
 from graft.training.order import Order, Stores, Subject
+from graft.training.pace import Pace
 from graft.training.plan.planning import Plan, plan
 from graft.training.plan.rules import trainable_parameters
 from graft.training.plan.sources import Sources, kind_of
@@ -157,16 +159,24 @@ def _outputs(
 ) -> dict[str, Outputs]:
     """Of every picture of validation and test, once. The last epoch's checkpoint is there: a stop loses only this."""
 
-    def stop_if_asked() -> None:
+    measured: list[Split] = [name for name in ("validation", "test") if len(splits[name])]
+    total, done, pace = sum(len(splits[name]) for name in measured), 0, Pace(time.monotonic)
+
+    def seen(pictures: int) -> None:
+        nonlocal done
         if monitor.stop_requested():
             raise Interrupted("stopped while evaluating; the training is saved.")
+        done += pictures
+        pace.lap(pictures)
+        rate = pace.rate
+        left = rate and round((total - done) / rate, 1)
+        monitor.report(Progress("evaluating", step=done, steps=total, rate=rate and round(rate, 1), eta_seconds=left))
 
     def outputs(name: Split) -> Outputs:
         split = splits[name]
         batches = in_order(len(split), recipe.validation_batch_size)
         paths = [picture.path for picture in manifest.of(name)]
-        return Outputs(logits_on(split, batches, graft, stop_if_asked), split.labels, paths)
+        return Outputs(logits_on(split, batches, graft, seen), split.labels, paths)
 
-    monitor.report(Progress("evaluating"))
-    measured: tuple[Split, ...] = ("validation", "test")
-    return {name: outputs(name) for name in measured if len(splits[name])}
+    monitor.report(Progress("evaluating", step=0, steps=total))
+    return {name: outputs(name) for name in measured}

@@ -106,7 +106,7 @@ def test_a_run_resumed_at_any_step_ends_as_the_uninterrupted_one(tmp_path: Path,
         run(asked, tmp_path / "parts", Recorder(stop_after=stop_after), fence=1)
     monitor = Recorder()
     resumed = run(asked, tmp_path / "parts", monitor, fence=2)
-    # A stop after an epoch's last step is heard before its validation.
+    # A stop after an epoch's last step is heard before its validation is over.
     assert monitor.events[0] == (
         "resumed",
         {"epoch": (stop_after - 1) // 3 + 1, "steps_done": (stop_after - 1) % 3 + 1},
@@ -286,5 +286,5 @@ def test_validation_without_steps_sees_every_picture_once(tmp_path: Path) -> Non
     asked = recipe(validation_steps=None, validation_batch_size=5, epochs=1)
     graft = graft_of(asked)
     fitted = fit(asked, graft, TRAINING, VALIDATION, Checkpoints(tmp_path, 1), Recorder())
-    whole = measure(logits_on(VALIDATION, in_order(17, 17), graft, lambda: None), VALIDATION.labels)
+    whole = measure(logits_on(VALIDATION, in_order(17, 17), graft, lambda _pictures: None), VALIDATION.labels)
     assert fitted.history["val_loss"] == [pytest.approx(whole["loss"], rel=1e-5)]
