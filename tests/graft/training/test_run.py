@@ -98,6 +98,7 @@ def test_what_is_published_answers_as_the_report_says(
     )
     assert outcome.metrics["test"]["pictures"] == 3
     assert [p.phase for p in monitor.reports][-2:] == ["evaluating", "publishing"]
+    assert (monitor.reports[-2].step, monitor.reports[-2].steps) == (9, 9)
     assert not (stores.home / "checkpoints" / job).exists()
     assert Graft(card.cut, card.head, weights).nbytes == sum(array.nbytes for array in weights.values())
 
