@@ -3,11 +3,11 @@
     GRAFT_TEST_ASSETS=FOLDER python -m benchmarks.auto --packages FOLDER [--sets cells objects] [--quick]
 
 benchmarks.picture_sets says what the sets are and how to get the packages; a set whose package is not there is left
-out. Each training is a job in a process of its own: `auto`, the two presets, then `auto` with each other cut prescribed,
-within --budget seconds each. Prints each result at once and two tables at the end: linear probes beside test accuracies
-by cut, from which the thresholds of graft.training.plan were read, and `auto` beside the presets. Seconds are of work:
-`auto` and the presets find no features that were kept, the cuts find those of `auto`. Two cores take about a quarter of
-an hour for a set of 1,000 training pictures, and half of that for the others.
+out. Each training is a job in a process of its own: `auto`, the two presets, then `auto` with each other cut, within
+--budget seconds each. Prints each result at once and two tables at the end: linear probes beside test accuracies by
+cut, from which the thresholds of graft.training.plan were read, and `auto` beside the presets. Seconds are of work:
+`auto` and the presets find no features that were kept, the cuts find those of `auto`. By its rates, a set of 1,000
+training pictures takes two cores about a quarter of an hour, and the smaller ones half of that.
 """
 
 import argparse
