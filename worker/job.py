@@ -11,8 +11,9 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from graft.database import connect
@@ -25,7 +26,8 @@ from worker.monitor import JobMonitor
 from worker.process import RELEASED
 
 logger = logging.getLogger(__name__)
-NICENESS = 10  # serving goes first
+NICENESS = 10
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def main(arguments: list[str], work: Work) -> int:
     """Do the job with the id and the fence in `arguments`. Returns the exit status."""
     job_id, fence = arguments[0], int(arguments[1])
     end_with_supervisor()
-    os.nice(NICENESS)
+    give_way()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {job_id}: %(message)s")
     settings = Settings()
     engine = connect(settings.sqlalchemy_url)
@@ -64,7 +66,8 @@ def main(arguments: list[str], work: Work) -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: monitor.stop())
     try:
         monitor.guard()
-        outcome = work(Desk(settings, stores, jobs.get(job_id), monitor))
+        # The claim is that of the arguments, whoever has taken the job since.
+        outcome = work(Desk(settings, stores, replace(jobs.get(job_id), fence=fence), monitor))
         jobs.succeed(job_id, fence, version=outcome.version, metrics=outcome.metrics, result=outcome.result)
     except (Interrupted, StaleFence) as error:
         logger.info("%s", error)
@@ -74,6 +77,15 @@ def main(arguments: list[str], work: Work) -> int:
     finally:
         engine.dispose()
     return 0
+
+
+def give_way() -> None:
+    """Serving goes first. Where Linux groups tasks by session, priorities only count within one, and this process has a
+    session of its own: then the group is told, too (sched(7), "The autogroup feature").
+    """
+    os.nice(NICENESS)
+    with suppress(OSError):
+        AUTOGROUP.write_text(str(NICENESS))
 
 
 def _give_up(jobs: Jobs, job_id: str, fence: int, error: GraftError) -> None:

@@ -16,6 +16,7 @@ from graft.training.recipe import Augmentation
 
 Pixels = npt.NDArray[np.uint8]
 SIZE = 224
+AUGMENTATION_VERSION = 1  # raise it whenever the same seed would make other pixels: it is part of every view's key
 INTERPOLATION, FILL = "bilinear", "reflect"  # as the layers have it themselves
 VIEW_STREAM = 2  # keeps the draws of views apart from those of batches, streams 0 and 1
 

@@ -32,7 +32,7 @@ class RunState:
     loss_sum: float = 0.0  # of the epoch so far
     correct: int = 0
     seen: int = 0
-    seconds: float = 0.0  # spent in training, by every claim so far
+    seconds: float = 0.0  # spent on the job, plan and features included, up to here
     history: History = field(default_factory=lambda: {"loss": [], "accuracy": [], "val_loss": [], "val_accuracy": []})
 
     def best_epoch(self, monitored: Monitored) -> int | None:

@@ -41,15 +41,16 @@ def fit(
     monitor: Monitor,
     *,
     to_evaluate: int = 0,
+    spent: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Fitted:
     """Train until the recipe says that it is over, from the newest checkpoint if there is one.
 
-    to_evaluate: how many pictures the caller goes on to evaluate, for the ETA. clock: seconds. Raises InvalidInput when
-    the training has diverged, Interrupted once the state is saved after a request to stop, StaleFence when the claim is
-    lost, DiskFull.
+    to_evaluate: how many pictures the caller goes on to evaluate, for the ETA. spent: seconds of the time budget that
+    are gone before the first epoch. clock: seconds. Raises InvalidInput when the training has diverged, Interrupted
+    once the state is saved after a request to stop, StaleFence when the claim is lost, DiskFull.
     """
-    run, best = RunState(), {}
+    run, best = RunState(seconds=spent), {}
     if checkpoint := checkpoints.latest():
         run, best = checkpoint.run, checkpoint.best
         graft.restore(checkpoint.state)

@@ -62,6 +62,7 @@ def train_job(
     place, once it is no longer open: a later claim goes on by it. Raises InvalidInput for a recipe that data or
     hardware cannot serve, Interrupted, StaleFence, MissingWeights, DiskFull.
     """
+    began = time.monotonic()
     if order.model is None:
         raise InvalidInput(f"A train job needs a model's name; {order.id} has none.")
     checkpoints = Checkpoints(stores.home / CHECKPOINTS / order.id, order.fence)
@@ -89,7 +90,14 @@ def train_job(
     ) as splits:
         to_evaluate = len(splits["validation"]) + len(splits["test"])
         fitted = fit(
-            recipe, graft, splits["train"], splits["validation"], checkpoints, monitor, to_evaluate=to_evaluate
+            recipe,
+            graft,
+            splits["train"],
+            splits["validation"],
+            checkpoints,
+            monitor,
+            to_evaluate=to_evaluate,
+            spent=time.monotonic() - began,
         )
         graft.load(fitted.weights)
         evaluations, temperature = evaluated(_outputs(recipe, manifest, splits, graft, monitor), manifest.classes)

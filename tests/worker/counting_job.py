@@ -13,7 +13,7 @@ from typing import Any
 
 from graft.errors import DiskFull, Interrupted, InvalidInput
 from graft.types import Progress
-from worker.job import Desk, Outcome, main
+from worker.job import AUTOGROUP, Desk, Outcome, main
 
 
 def count(desk: Desk) -> Outcome:
@@ -22,7 +22,8 @@ def count(desk: Desk) -> Outcome:
     state.parent.mkdir(parents=True, exist_ok=True)
     first = int(state.read_text()) + 1 if state.exists() else 1
     steps = recipe["steps"]
-    desk.monitor.event("counting", {"from": first, "pid": os.getpid(), "nice": os.nice(0)})
+    group = AUTOGROUP.read_text() if AUTOGROUP.exists() else None
+    desk.monitor.event("counting", {"from": first, "pid": os.getpid(), "nice": os.nice(0), "group": group})
     for step in range(first, steps + 1):
         if desk.monitor.stop_requested() and not recipe.get("deaf"):
             raise Interrupted(f"Stopped after step {step - 1}.")

@@ -24,6 +24,7 @@ def test_a_ring_runs_every_job_that_waits(workshop: Workshop) -> None:
     assert (done.progress["phase"], done.progress["step"]) == ("training", 3)
     (run,) = workshop.runs(job)
     assert run.data["nice"] >= 10
+    assert run.data["group"] is None or run.data["group"].endswith(" nice 10\n")
     ends = [f"{each.id} (train) is succeeded" for each in (job, silent)]
     until(lambda: all(end in workshop.log() for end in ends))
     told = [line for line in workshop.log().splitlines() if " INFO " in line]

@@ -119,7 +119,7 @@ class Workshop:
         return now
 
     def runs(self, job: Job) -> list[Event]:
-        """One event for each job process that got to work; data: from, pid, nice."""
+        """One event for each job process that got to work; data: from, pid, nice, group (autogroup)."""
         events, _ = self.jobs.events(job.id, limit=1000)
         return [event for event in events if event.type == "counting"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from graft.training.augmentation import AUGMENTATION_VERSION
 from graft.training.recipe import Augmentation
 from graft.types import InputKey, Precision
 from graft.vgg16.heads import pooled
@@ -36,7 +37,7 @@ class View:
     def as_dict(self) -> dict[str, Any]:
         """All that decides the pixels."""
         layers = self.augmentation.model_dump(mode="json", exclude={"views"})
-        return {"augmentation": layers, "seed": self.seed, "number": self.number}
+        return {"code": AUGMENTATION_VERSION, "augmentation": layers, "seed": self.seed, "number": self.number}
 
 
 @dataclass(frozen=True)

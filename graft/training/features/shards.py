@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import time
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from graft.disk import sync
 
 WHOLE, PARTIAL = ".shard", ".partial"
+DEAD_SECONDS = 3600.0
 _MAGIC = b"graftfs1"
 _FIXED = struct.Struct("<8s32sQII")  # magic, the kind's key, bytes of a row, pictures named, rows that there are
 _CHECKSUM = hashlib.sha256().digest_size
@@ -91,7 +93,7 @@ class Shard:
         """None where it is gone or being evicted, where it is damaged, and where it is another kind's."""
         try:
             descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
+        except OSError:  # gone, or one file more than a process may open
             return None
         header = None
         try:
@@ -189,13 +191,17 @@ class PartialShard:
 
 
 def claimed(path: Path) -> Digests | None:
-    """The pictures that a partial's writer has in hand; None where the writer is dead: then the file is removed."""
+    """The pictures that a partial's writer has in hand; None where the writer is dead: then the file is removed.
+
+    Where the file system has no locks, a writer is dead when it has written nothing for DEAD_SECONDS.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:
-        if locked(descriptor, fcntl.LOCK_EX):
+        lock = _lock(descriptor, fcntl.LOCK_EX)
+        if lock or (lock is None and time.time() - os.fstat(descriptor).st_mtime > DEAD_SECONDS):
             path.unlink(missing_ok=True)
             return None
         header = Header.read(descriptor)
@@ -219,10 +225,15 @@ def evict(path: Path) -> bool:
 
 def locked(descriptor: int, how: int) -> bool:
     """Try for a lock, without waiting. A file system that has none gives it to everybody: no row gets wrong by it."""
+    return _lock(descriptor, how) is not False
+
+
+def _lock(descriptor: int, how: int) -> bool | None:
+    """Whether the lock is ours; None where the file system has none."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True

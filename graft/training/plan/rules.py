@@ -110,7 +110,11 @@ def choose(
     at = cuts.index(wanted)
     towards_head = [candidates[at]] if "cut" in request.asked else candidates[at::-1]
     chosen = next((candidate for candidate in towards_head if candidate.fits), towards_head[-1])
-    reasons = [*reasons, *_on_time(candidates[at], chosen, budget), *_on_details(request, data, chosen.recipe)]
+    reasons = [
+        *reasons,
+        *_on_time(candidates[at], chosen, budget, request.asked.get("epochs", LEAST_EPOCHS)),
+        *_on_details(request, data, chosen.recipe),
+    ]
     return Choice(candidates, chosen, reasons)
 
 
@@ -159,12 +163,12 @@ def _candidate(
     planned = _planned(request, data, cut, flatten)
     recipe = with_cut(request, cut, planned)
     costs = cost(recipe)
-    affordable = costs.epochs_within(left) if left < math.inf else MOST_EPOCHS + HEAD_EPOCHS
+    affordable = costs.epochs_within(left) if left < math.inf else math.inf
     least = recipe.epochs
     if "epochs" not in request.asked:
         wanted = _epochs(recipe, data)
         least = min(wanted, LEAST_EPOCHS)
-        recipe = with_cut(request, cut, {**planned, "epochs": max(1, min(wanted, affordable))})
+        recipe = with_cut(request, cut, {**planned, "epochs": max(1, int(min(wanted, affordable)))})
     trainable = trainable_parameters(cut, recipe.head(len(data.by_class)))
     return Candidate(recipe, probe, costs, affordable >= least, trainable)
 
@@ -213,12 +217,12 @@ def _imbalance(data: Data) -> float:
     return max(data.by_class) / max(1, min(data.by_class))
 
 
-def _on_time(wanted: Candidate, chosen: Candidate, budget: int | None) -> list[str]:
+def _on_time(wanted: Candidate, chosen: Candidate, budget: int | None, epochs: int) -> list[str]:
     reasons = []
     if chosen.cut != wanted.cut:
         reasons.append(
-            f"time_budget {budget} s has no room for {LEAST_EPOCHS} epochs from {wanted.cut} (about "
-            f"{wanted.cost.of(LEAST_EPOCHS):,.0f} s): trained from {chosen.cut} instead."
+            f"time_budget {budget} s has no room for {epochs} epochs from {wanted.cut} (about "
+            f"{wanted.cost.of(epochs):,.0f} s): trained from {chosen.cut} instead."
         )
     if not chosen.fits:
         reasons.append(

@@ -179,6 +179,12 @@ def test_a_time_budget_ends_it_after_its_epoch_and_counts_earlier_claims(tmp_pat
     assert monitor.events[-1] == ("time_budget", {"epoch": 2, "of": 4})
 
 
+def test_a_time_budget_counts_what_came_before_the_first_epoch(tmp_path: Path) -> None:
+    asked, clock = recipe(time_budget=40, validation_steps=None), Clock()
+    fitted = run(asked, tmp_path, Recorder(), graft=TimedGraft(asked, clock, step=10.0), clock=clock, spent=15.0)
+    assert len(fitted.history["loss"]) == 1
+
+
 def test_the_eta_is_right_within_a_fifth_from_the_second_epoch_on(tmp_path: Path) -> None:
     """The first step and the first validation take longer, as they do; the evaluation to come is counted in."""
     asked, clock = recipe(epochs=6, validation_steps=None), Clock()

@@ -1,5 +1,7 @@
 """The store without a trunk: rows come back right or not at all, whatever happens to the files and to their writers."""
 
+import errno
+import fcntl
 import os
 import resource
 import shutil
@@ -16,7 +18,7 @@ from graft.errors import DiskFull
 from graft.training.features import FeatureStore
 from graft.training.features import store as store_module
 from graft.training.features.kept import Kept
-from graft.training.features.shards import PARTIAL, WHOLE, PartialShard, header_size
+from graft.training.features.shards import PARTIAL, WHOLE, PartialShard, claimed, header_size
 from graft.types import InputKey
 from tests.graft.training.features.pictures import KIND, digests, expected, files, fill_up
 
@@ -267,3 +269,26 @@ def damage(path: Path, how: str, where: int) -> None:
 def die(partial: PartialShard) -> None:
     """Leave it as a process does that is killed."""
     os.close(partial._descriptor)
+
+
+def test_without_locks_a_writer_is_alive_until_it_has_long_been_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system may have none: then rows may be computed twice, and nobody's are thrown away."""
+
+    def refused(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    store = FeatureStore(tmp_path, PLENTY)
+    with store.open([KIND], digests(files(2 * SHARD))) as kept:
+        (mine,) = store.claim(kept, {KIND: ~kept.has(KIND)})
+        (partial,) = tmp_path.rglob(f"*{PARTIAL}")
+        assert len(claimed(partial) or ()) == SHARD
+        fill_up(store, kept, [KIND])
+        assert right(kept) == SHARD
+        os.utime(partial, (0, 0))
+        assert claimed(partial) is None
+        assert not partial.exists()
+        assert mine.partial
+        mine.partial.discard()

@@ -59,8 +59,20 @@ def test_rates_are_read_from_what_took_how_long() -> None:
     assert measured.head == pytest.approx(0.1)
 
 
+def test_convolutions_take_time_even_where_the_clock_says_that_they_do_not() -> None:
+    clock, tail = Clock(), recipe(cut="block4_pool")
+    measured = measure(1, clock.work(0.1), clock.work(0.2), recipe(cut=LAST), tail, lambda *_: clock.work(0.1), clock)
+    batch = 31  # STEP_MULTIPLY_ADDS / (3 x those after block4_pool)
+    assert measured.step == pytest.approx(3 * batch * multiply_adds("block4_pool", LAST) / 0.01, rel=0.1)
+
+
 @pytest.mark.parametrize(
-    "asked", [{"cut": LAST, "hidden_units": [8], "dropout": 0.5}, {"cut": "block5_conv3"}, {"pooling": "flatten"}]
+    "asked",
+    [
+        {"cut": LAST, "hidden_units": [8], "dropout": 0.5},
+        {"cut": "block5_conv3"},
+        {"pooling": "flatten", "class_weights": "balanced"},
+    ],
 )
 def test_the_step_that_is_timed_is_one_that_trains(asked: dict[str, Any]) -> None:
     done = training_step(3, recipe(**asked), 4)()

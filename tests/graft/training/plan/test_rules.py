@@ -96,6 +96,19 @@ def test_what_was_asked_for_is_kept_and_said() -> None:
     assert choice.candidates[0].recipe.trunk_learning_rate is None
 
 
+def test_without_a_budget_everything_fits() -> None:
+    choice = chosen({"time_budget": None, "epochs": 500})
+    assert (choice.chosen.cut, choice.chosen.recipe.epochs) == ("block4_pool", 500)
+    assert all(candidate.fits for candidate in choice.candidates)
+    assert not any("time_budget" in reason for reason in choice.reasons if not reason.startswith("As you asked"))
+
+
+def test_a_budget_without_room_for_the_epochs_that_were_asked_for_says_how_many() -> None:
+    choice = chosen({"time_budget": 300, "epochs": 50})
+    assert choice.chosen.cut == "block5_pool"
+    assert any("no room for 50 epochs from block4_pool" in reason for reason in choice.reasons)
+
+
 def test_a_cut_within_a_block_is_a_candidate_too() -> None:
     choice = chosen({"cut": "block5_conv1", "time_budget": 10}, probed={})
     assert [c.cut for c in choice.candidates] == ["block5_pool", "block5_conv1", *CUTS[1:]]
