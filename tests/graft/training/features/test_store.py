@@ -284,7 +284,9 @@ def test_without_locks_a_writer_is_alive_until_it_has_long_been_silent(
     with store.open([KIND], digests(files(2 * SHARD))) as kept:
         (mine,) = store.claim(kept, {KIND: ~kept.has(KIND)})
         (partial,) = tmp_path.rglob(f"*{PARTIAL}")
-        assert len(claimed(partial) or ()) == SHARD
+        in_hand = claimed(partial)
+        assert in_hand is not None
+        assert len(in_hand) == SHARD
         fill_up(store, kept, [KIND])
         assert right(kept) == SHARD
         os.utime(partial, (0, 0))
