@@ -6,9 +6,9 @@ from graft.registry import ModelCard, layer_table
 from graft.training.evaluate import Evaluations
 from graft.training.fit import Fitted
 from graft.training.order import Subject
-from graft.training.publish import parameter_table, shared_parameters
+from graft.training.publish import parameter_table
 from graft.training.recipe import Recipe
-from graft.vgg16.layers import LAST, between
+from graft.vgg16.layers import LAST, between, trainable_parameters
 from graft.vgg16.weights import TRUNK_DIGEST
 
 
@@ -22,13 +22,12 @@ def card_of(
     evaluations: Evaluations,
     temperature: float,
 ) -> ModelCard:
-    table, classes = parameter_table(fitted.weights), subject.manifest.classes
-    trained = sum(parameter.count for parameter in table if parameter.trainable)
-    frozen = sum(parameter.count for parameter in table if not parameter.trainable)
+    classes = subject.manifest.classes
     summary = {
         name: {key: result[key] for key in ("loss", "accuracy", "pictures")} for name, result in evaluations.items()
     }
     head = recipe.head(len(classes))
+    layers, trained = layer_table(recipe.cut, head), trainable_parameters(recipe.cut, head)
     return ModelCard(
         model=model,
         version=version,
@@ -39,10 +38,10 @@ def card_of(
         classes=classes,
         input=recipe.input_key,
         trunk_digest=TRUNK_DIGEST,
-        parameters=table,
+        parameters=parameter_table(fitted.weights),
         trainable_parameters=trained,
-        frozen_parameters=shared_parameters(recipe.cut) + frozen,
-        layers=layer_table(recipe.cut, head),
+        frozen_parameters=sum(row.parameters for row in layers) - trained,
+        layers=layers,
         temperature=temperature,
         recipe=recipe.model_dump(mode="json"),
         dataset=subject.dataset,

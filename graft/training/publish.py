@@ -2,14 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from math import prod
 
 from graft.registry import ModelCard, Parameter, Registry, write_version
 from graft.training.checkpoint import Arrays
 from graft.training.evaluate import Evaluations
 from graft.training.fit import Fitted
 from graft.training.report import report_files
-from graft.vgg16.layers import INPUT, is_statistic, tail_shapes
+from graft.vgg16.layers import is_statistic
 
 
 def publish(
@@ -47,8 +46,3 @@ def parameter_table(weights: Arrays) -> tuple[Parameter, ...]:
         Parameter(name=name, shape=array.shape, trainable=not is_statistic(name), count=array.size)
         for name, array in weights.items()
     )
-
-
-def shared_parameters(cut: str) -> int:
-    """Parameters of the trunk from the input to a cut: those that every model shares, and none trains."""
-    return sum(map(prod, tail_shapes(INPUT).values())) - sum(map(prod, tail_shapes(cut).values()))

@@ -21,7 +21,6 @@ from graft.training.initial import initial_weights
 from graft.training.order import Order, Stores, Subject
 from graft.training.pace import Pace
 from graft.training.plan.planning import Plan, plan
-from graft.training.plan.rules import trainable_parameters
 from graft.training.plan.sources import Sources, kind_of
 from graft.training.precision import settled
 from graft.training.presets import check_validation
@@ -31,6 +30,7 @@ from graft.training.splits import SplitFeatures, open_splits
 from graft.training.step import TrainableGraft
 from graft.types import Monitor, PrecisionSetting, Progress
 from graft.vgg16.devices import devices, native_precisions
+from graft.vgg16.layers import trainable_parameters
 from graft.vgg16.trunk import TensorFlowTrunk
 from graft.vgg16.weights import TrunkWeights
 

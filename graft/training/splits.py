@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from graft.datasets import Datasets, Manifest, Picture
 from graft.datasets.manifest import SPLITS
 from graft.training.augmentation import augmented, drawn_view
-from graft.training.features import Extracted, Extractor, FeatureKind, FeatureStore, View, fill
+from graft.training.features import Extracted, Extractor, FeatureKind, FeatureStore, fill, views_of
 from graft.training.features.extractor import Pixels
 from graft.training.recipe import Augmentation
 from graft.types import Monitor
@@ -69,7 +69,7 @@ def open_splits(
             name: partial(_plain, extracted, kind, places) for name, places in place.items()
         }
         if augmentation is not None and augmentation.views:
-            views = [replace(kind, view=View(augmentation, seed, i)) for i in range(augmentation.views)]
+            views = views_of(kind, augmentation, seed)
             varied = opened.enter_context(fill(store, views, training, pixels, shared, monitor))
             features["train"] = partial(_varied, varied, views, seed)
         elif augmentation is not None:

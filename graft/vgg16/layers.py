@@ -134,3 +134,9 @@ def tail_shapes(cut: str) -> dict[str, tuple[int, ...]]:
 def is_statistic(parameter: str) -> bool:
     """Whether a head's parameter is a batch norm's running statistic."""
     return parameter.endswith(("/moving_mean", "/moving_variance"))
+
+
+def trainable_parameters(cut: str, head: HeadSpec) -> int:
+    """How many numbers of tail and head a training changes by gradient."""
+    shapes = {**tail_shapes(cut), **head_shapes(head)}
+    return sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))

@@ -6,7 +6,7 @@ with fill(store, kinds, pictures, pixels, trunk, monitor) as extracted:
 
 from graft.training.features.extraction import Extracted, fill
 from graft.training.features.extractor import Extractor
-from graft.training.features.kind import FeatureKind, View, worth_keeping
+from graft.training.features.kind import FeatureKind, View, views_of, worth_keeping
 from graft.training.features.store import FeatureStore
 
-__all__ = ["Extracted", "Extractor", "FeatureKind", "FeatureStore", "View", "fill", "worth_keeping"]
+__all__ = ["Extracted", "Extractor", "FeatureKind", "FeatureStore", "View", "fill", "views_of", "worth_keeping"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -80,6 +80,11 @@ class FeatureKind:
         """The trunk's output at the cut, (n, height, width, channels), as rows (n, *shape) of `dtype`."""
         features = output if self.pooling is None else np.asarray(pooled(output, self.pooling))
         return features.astype(self.dtype, copy=False)
+
+
+def views_of(kind: FeatureKind, augmentation: Augmentation, seed: int) -> list[FeatureKind]:
+    """The kinds of a picture's views, by number; `kind` is that of the picture as it is."""
+    return [replace(kind, view=View(augmentation, seed, number)) for number in range(augmentation.views)]
 
 
 def worth_keeping(kind: FeatureKind) -> bool:

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from graft.training.plan.costs import Cost
 from graft.training.plan.probes import Probe
 from graft.training.presets import RecipeRequest
 from graft.training.recipe import Recipe
-from graft.vgg16.layers import CONVOLUTIONS, HeadSpec, head_shapes, is_statistic, position, tail_shapes
+from graft.vgg16.layers import CONVOLUTIONS, position, tail_shapes, trainable_parameters
 
 # From the head alone to the whole network: the ends of the trunk's blocks.
 CUTS = ("block5_pool", "block4_pool", "block3_pool", "block2_pool", "block1_pool", "input")
@@ -179,11 +178,6 @@ def with_cut(request: RecipeRequest, cut: str, planned: Mapping[str, Any] | None
     if not tail_shapes(cut):
         asked.pop("trunk_learning_rate", None)
     return RecipeRequest(request.preset, asked).resolve(planned)
-
-
-def trainable_parameters(cut: str, head: HeadSpec) -> int:
-    shapes = {**tail_shapes(cut), **head_shapes(head)}
-    return sum(prod(shape) for name, shape in shapes.items() if not is_statistic(name))
 
 
 def _planned(request: RecipeRequest, data: Data, cut: str, flatten: bool) -> dict[str, Any]:

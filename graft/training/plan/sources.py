@@ -1,12 +1,12 @@
 """What a plan looks at: a dataset, the features that are kept of it, the trunk."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from graft.datasets import Datasets, Manifest, Picture
-from graft.training.features import FeatureKind, FeatureStore, View, worth_keeping
+from graft.training.features import FeatureKind, FeatureStore, views_of, worth_keeping
 from graft.training.features.extractor import Pixels
 from graft.training.features.shards import Digests, digests_of
 from graft.training.plan.costs import Cost, Rates, cost
@@ -50,10 +50,7 @@ class Sources:
 
     def _needed(self, recipe: Recipe, kind: FeatureKind) -> Iterator[tuple[FeatureKind, Digests]]:
         """Which features the recipe's training reads again and again, of which pictures."""
-        augmentation, views = recipe.augmentation, list[FeatureKind]()
-        if augmentation:
-            views = [replace(kind, view=View(augmentation, recipe.seed, i)) for i in range(augmentation.views)]
-        training = views if augmentation else [kind]
+        training = views_of(kind, recipe.augmentation, recipe.seed) if recipe.augmentation else [kind]
         for kinds, splits in ((training, ("train",)), ([kind], ("validation", "test"))):
             digests = np.unique(digests_of([p.sha256 for p in self.manifest.pictures if p.split in splits]))
             for one in kinds:
